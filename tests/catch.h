@@ -1,0 +1,8 @@
+// The one place that knows which major version of Catch2 is installed: 2 (Debian 12) or 3.
+#pragma once
+#if defined(AB_CATCH2_V3)
+#include <catch2/catch_all.hpp>
+using Catch::Approx;
+#else
+#include <catch2/catch.hpp>
+#endif

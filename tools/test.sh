@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds with tests and runs all of them: release, then under the address and
+# undefined-behaviour sanitizers, then the tests labelled tsan under the thread sanitizer.
+# Ends with ctest's summaries, release's last. Stops at the first preset that fails.
+# Usage: tools/test.sh [arguments for ctest, for example -R optim]
+#   AB_PRESETS  presets to run (default: "release asan tsan")
+#   AB_JOBS     compile jobs (default: 2; a job needs up to 2 GB)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+presets=${AB_PRESETS:-release asan tsan}
+jobs=${AB_JOBS:-2}
+tools/install_dependencies.sh
+export TSAN_OPTIONS="halt_on_error=1:${TSAN_OPTIONS:-}"
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+
+build() {  # preset targets...
+  local preset=$1
+  shift
+  cmake --preset "$preset" -DAB_TESTS=ON >"$logs/configure" || { cat "$logs/configure"; return 1; }
+  cmake --build "build/$preset" -j "$jobs" ${1:+--target "$@"}
+}
+
+labelled_targets() {  # the programs of the tests with label tsan
+  ctest --test-dir build/tsan -N -L tsan | sed -n 's/^ *Test *#[0-9]*: \([a-z0-9_]*\).*/test_\1/p'
+}
+
+run() {  # preset ctest-arguments...
+  local preset=$1
+  shift
+  echo "== $preset: test"
+  ctest --test-dir "build/$preset" --output-on-failure "$@" | tee "$logs/$preset"
+}
+
+summary() {  # what ctest said last under each preset, release last
+  local preset
+  for preset in ${finished/release/} ${release:+release}; do
+    echo "== $preset"
+    sed -n '/% tests passed/,$p' "$logs/$preset"
+  done
+}
+
+finished=""
+release=""
+for preset in $presets; do
+  echo "== $preset: build"
+  arguments=("$@")
+  if [ "$preset" = tsan ]; then
+    cmake --preset tsan -DAB_TESTS=ON >"$logs/configure" || { cat "$logs/configure"; exit 1; }
+    mapfile -t targets < <(labelled_targets)
+    build tsan "${targets[@]}"
+    arguments=(-L tsan "$@")
+  else
+    build "$preset"
+  fi
+  status=0
+  run "$preset" "${arguments[@]}" || status=$?
+  finished="$finished $preset"
+  [ "$preset" != release ] || release=1
+  if [ $status != 0 ]; then
+    echo "test: failures under $preset" >&2
+    exit $status
+  fi
+done
+[[ $presets != *" "* ]] || summary
