@@ -1,0 +1,168 @@
+// Average pooling, NHWC, by fixed windows or by adaptive bins; the global average is one bin.
+//   y[n,p,q,c] = sum of x over the window of (p, q) / its size
+//   dx[n,h,w,c] = sum of dy / size over the windows that hold (h, w), a rectangle of outputs
+// One block per pixel and channel tile; the window's pixels are the rows of a column sum in
+// float. Bytes: every input and output once where windows do not overlap.
+#include <stdexcept>
+#include <string>
+
+#include "kernels/launch.h"
+#include "kernels/pooling.h"
+#include "kernels/rows.h"
+
+namespace ab {
+namespace {
+
+constexpr int kTile = 256;  // channels of a block: finding its window costs a dozen divisions
+
+// One axis: which inputs an output covers, and the reverse.
+struct Axis {
+  int in, out, kernel, stride, padding;  // kernel 0: adaptive
+
+  AB_FN static int at_least(int a, int low) { return a > low ? a : low; }
+  AB_FN static int at_most(int a, int high) { return a < high ? a : high; }
+
+  AB_FN int begin(int o) const { return kernel ? at_least(o * stride - padding, 0) : o * in / out; }
+  AB_FN int end(int o) const {
+    return kernel ? at_most(o * stride - padding + kernel, in) : ((o + 1) * in + out - 1) / out;
+  }
+  // What the sum is divided by: windows count their padding, bins are exact.
+  AB_FN int size(int o) const { return kernel ? kernel : end(o) - begin(o); }
+  // Outputs [first, last) whose windows hold input i: bins are symmetric in in and out.
+  AB_FN int first(int i) const {
+    if (!kernel) return i * out / in;
+    const int after = i + padding - kernel;  // the last start that misses i
+    return after < 0 ? 0 : after / stride + 1;
+  }
+  AB_FN int last(int i) const {
+    return kernel ? at_most((i + padding) / stride + 1, out) : ((i + 1) * out + in - 1) / in;
+  }
+};
+
+// Which pixel and channels a block has; 32 bits, whose divisions are several times cheaper.
+struct Place {
+  int n, row, column, first, channels;
+  AB_FN Place(int64_t index, int rows, int columns, int depth) {
+    const unsigned tiles = static_cast<unsigned>((depth + kTile - 1) / kTile);
+    const unsigned block = static_cast<unsigned>(index), pixel = block / tiles;
+    const unsigned line = pixel / static_cast<unsigned>(columns);
+    column = static_cast<int>(pixel % static_cast<unsigned>(columns));
+    row = static_cast<int>(line % static_cast<unsigned>(rows));
+    n = static_cast<int>(line / static_cast<unsigned>(rows));
+    first = static_cast<int>(block % tiles) * kTile;
+    channels = depth - first < kTile ? depth - first : kTile;
+  }
+  AB_FN int64_t pixel(int rows, int columns, int h, int w) const {
+    return (static_cast<int64_t>(n) * rows + h) * columns + w;
+  }
+};
+
+template <class T>
+struct AverageForward {
+  Axis vertical, horizontal;
+  int depth;
+  const T* x;
+  T* y;
+
+  AB_FN void operator()(const Block& block) const {
+    const Axis v = vertical, u = horizontal;
+    const Place at(block.index(), v.out, u.out, depth);
+    const int top = v.begin(at.row), left = u.begin(at.column);
+    const int down = v.end(at.row) - top, across = u.end(at.column) - left;
+    const float share = 1.0f / static_cast<float>(v.size(at.row) * u.size(at.column));
+    const int64_t step = depth, line = static_cast<int64_t>(u.in) * depth;
+    const T* in = x + at.pixel(v.in, u.in, top, left) * step + at.first;
+    T* out = y + at.pixel(v.out, u.out, at.row, at.column) * step + at.first;
+    block.column_sum<kTile>(
+        0, down * across, at.channels,
+        [=](int64_t i, int c) {
+          const int r = static_cast<int>(i) / across, s = static_cast<int>(i) % across;
+          return load(in[r * line + s * step + c]);
+        },
+        [=](int c, float total) { store(&out[c], total * share); });
+  }
+};
+
+template <class T>
+struct AverageBackward {
+  Axis vertical, horizontal;
+  int depth;
+  const T* dy;
+  T* dx;
+
+  AB_FN void operator()(const Block& block) const {
+    const Axis v = vertical, u = horizontal;
+    const Place at(block.index(), v.in, u.in, depth);
+    const int top = v.first(at.row), left = u.first(at.column);
+    const int down = v.last(at.row) - top, across = u.last(at.column) - left;
+    const int64_t step = depth, line = static_cast<int64_t>(u.out) * depth;
+    const T* in = dy + at.pixel(v.out, u.out, top, left) * step + at.first;
+    T* out = dx + at.pixel(v.in, u.in, at.row, at.column) * step + at.first;
+    block.column_sum<kTile>(
+        0, down > 0 && across > 0 ? down * across : 0, at.channels,
+        [=](int64_t i, int c) {
+          const int r = static_cast<int>(i) / across, s = static_cast<int>(i) % across;
+          const float share = 1.0f / static_cast<float>(v.size(top + r) * u.size(left + s));
+          return load(in[r * line + s * step + c]) * share;
+        },
+        [=](int c, float total) { store(&out[c], total); });
+  }
+};
+
+Axis axis(int64_t in, int64_t out, const PoolShape& s) {
+  return {static_cast<int>(in), static_cast<int>(out), static_cast<int>(s.kernel),
+          static_cast<int>(s.stride), static_cast<int>(s.padding)};
+}
+
+}  // namespace
+
+PoolShape window_pool(int64_t batch, int64_t height, int64_t width, int64_t channels,
+                      int64_t kernel, int64_t stride, int64_t padding) {
+  const int64_t smaller = height < width ? height : width;
+  if (kernel < 1 || stride < 1 || padding < 0 || 2 * padding > kernel ||
+      smaller + 2 * padding < kernel)
+    throw std::invalid_argument(
+        "pooling window " + std::to_string(kernel) + ", stride " + std::to_string(stride) +
+        ", padding " + std::to_string(padding) + " on an image of " + std::to_string(height) +
+        " x " + std::to_string(width) +
+        ": the window must fit the padded image, the padding half of the window");
+  PoolShape shape{batch, height, width, channels, 0, 0, kernel, stride, padding};
+  shape.out_height = (height + 2 * padding - kernel) / stride + 1;
+  shape.out_width = (width + 2 * padding - kernel) / stride + 1;
+  return shape;
+}
+
+PoolShape adaptive_pool(int64_t batch, int64_t height, int64_t width, int64_t channels,
+                        int64_t out_height, int64_t out_width) {
+  if (height < 1 || width < 1 || out_height < 1 || out_width < 1)
+    throw std::invalid_argument("adaptive pooling from " + std::to_string(height) + " x " +
+                                std::to_string(width) + " to " + std::to_string(out_height) +
+                                " x " + std::to_string(out_width) + ": sizes must be positive");
+  return {batch, height, width, channels, out_height, out_width, 0, 1, 0};
+}
+
+void average_pool_forward(Stream stream, DType dtype, const PoolShape& shape, DevicePtr x,
+                          DevicePtr y) {
+  const int64_t pixels = shape.batch * shape.out_height * shape.out_width;
+  dispatch(dtype, [&](auto type) {
+    using T = decltype(type);
+    launch(stream, Grid{pixels * ceil_div(shape.channels, kTile), kTile, 0},
+           AverageForward<T>{axis(shape.height, shape.out_height, shape),
+                             axis(shape.width, shape.out_width, shape),
+                             static_cast<int>(shape.channels), x.as<const T>(), y.as<T>()});
+  });
+}
+
+void average_pool_backward(Stream stream, DType dtype, const PoolShape& shape, DevicePtr dy,
+                           DevicePtr dx) {
+  const int64_t pixels = shape.batch * shape.height * shape.width;
+  dispatch(dtype, [&](auto type) {
+    using T = decltype(type);
+    launch(stream, Grid{pixels * ceil_div(shape.channels, kTile), kTile, 0},
+           AverageBackward<T>{axis(shape.height, shape.out_height, shape),
+                              axis(shape.width, shape.out_width, shape),
+                              static_cast<int>(shape.channels), dy.as<const T>(), dx.as<T>()});
+  });
+}
+
+}  // namespace ab
