@@ -1,0 +1,64 @@
+// Convolutions on the host.
+#pragma once
+#include <unordered_map>
+
+#include "engine/convolution.h"
+#include "engine/device.h"
+#include "engine/onednn.h"
+
+namespace ab {
+
+class HostConvolution : public Convolution {
+ public:
+  // dry: everything but the arithmetic (plans, scratch memory, counts).
+  HostConvolution(Device& device, bool dry);
+
+  void forward(Stream stream, Arena& arena, const ConvolutionShape& shape, DType dtype, DevicePtr x,
+               DevicePtr w, DevicePtr bias, bool relu, DevicePtr y) override;
+  void backward_data(Stream stream, Arena& arena, const ConvolutionShape& shape, DType dtype,
+                     DevicePtr dy, DevicePtr w, DevicePtr dx) override;
+  void backward_filter(Stream stream, Arena& arena, const ConvolutionShape& shape, DType dtype,
+                       DevicePtr x, DevicePtr dy, DevicePtr dw) override;
+
+ private:
+  enum class Pass : uint8_t { kForward, kData, kFilter };
+  // One tensor of a plan: handed over as it is, or through a reorder into memory of the arena.
+  struct Operand {
+    int argument = 0;
+    host::Step reorder;  // empty: the primitive takes the plain layout
+    size_t bytes = 0;    // of the reordered copy
+    bool result = false;
+  };
+  struct Plan {
+    host::Step step;
+    size_t scratch = 0;
+    std::array<Operand, 3> operands;  // in the order of the call's arguments; the result is last
+    bool has_bias = false;
+  };
+  struct Request {
+    const ConvolutionShape& shape;
+    DType dtype;
+    Pass pass;
+    bool bias = false, relu = false;
+  };
+  static constexpr size_t kWords = 14;
+
+  static bool prefers_blocked(const Request& request);
+  static std::string text_of(const Request& request);
+  Plan& plan(const Request& request);
+  Plan make_plan(const Request& request) const;
+  Plan make_dense_plan(const Request& request) const;
+  void adopt(Plan& plan, size_t index, int argument, const host::Descriptor& plain,
+             const host::Descriptor& wanted, bool result) const;
+  void finish(Plan& plan, const host::Descriptor& scratch) const;
+  void run(Arena& arena, const Request& request, const std::array<DevicePtr, 3>& addresses,
+           DevicePtr bias);
+
+  Device& device_;
+  const bool dry_;
+  dnnl::engine engine_;
+  dnnl::stream stream_;
+  std::unordered_map<host::Key<kWords>, Plan, host::KeyHash<kWords>> plans_;
+};
+
+}  // namespace ab

@@ -1,0 +1,46 @@
+// Seam: truncated factorisation of a matrix, W (m, n) = U S V^T with m >= n, fp32.
+//   host: LAPACK.   cuda: cuSOLVER.
+// Keeps every sigma strictly greater than cutoff * sigma_max, at least one:
+//   A = U S^1/2 (m, k),  B = S^1/2 V^T (k, n)          (AB-training, Eq. 3)
+// Signs: the entry of largest magnitude in each column of U is positive (the first of equals).
+// Routes: the eigen-decomposition of the Gram matrix W^T W (accurate for sigma > 0.05 sigma_max,
+// and 4 to 7 times faster), or the full SVD below that cutoff or when asked.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "engine/tensor.h"
+
+namespace ab {
+
+enum class SvdRoute : uint8_t { kAuto, kGram, kFull };
+
+struct DecompositionReport {
+  int64_t m = 0, n = 0, k = 0;
+  float sigma_max = 0.0f;
+  float energy_lost = 0.0f;  // 1 - sum of kept sigma^2 / sum of all sigma^2
+  float residual = 0.0f;     // |W - A B| / |W|, Frobenius
+  std::string driver;        // "gram", "gesdd", "gesvd"
+  double ms = 0.0;
+};
+
+struct Factors {
+  Tensor a, b;  // (m, k), (k, n), memory of the arena
+  DecompositionReport report;
+};
+
+class Decomposition {
+ public:
+  virtual ~Decomposition() = default;
+  // w (m, n) is not changed. Throws NonFiniteError (input or result not finite) and DeviceError (no
+  // route converged); the caller adds the layer's name.
+  virtual Factors decompose(Stream stream, Arena& arena, const Tensor& w, float cutoff,
+                            SvdRoute route) = 0;
+};
+
+// w (m, n) in host memory, m >= n: replaced by the Q of its QR decomposition with R's diagonal
+// positive, so that a Gaussian w becomes uniformly distributed over the orthonormal frames. Throws
+// DeviceError.
+void orthonormal_columns(int64_t m, int64_t n, float* w);
+
+}  // namespace ab

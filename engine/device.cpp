@@ -1,0 +1,79 @@
+// The registry of devices: the one file above the seams that knows which of them this build has.
+#include "engine/device.h"
+
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/convolution_host.h"
+#include "engine/decomposition_host.h"
+#include "engine/error.h"
+#include "engine/gemm_host.h"
+#include "engine/runtime_dry.h"
+#include "engine/runtime_host.h"
+
+namespace ab {
+
+std::unique_ptr<Device> Device::create(DeviceKind kind, int, int threads) {
+  if (kind == DeviceKind::kCuda)
+    throw DeviceError(
+        "device cuda: this build has no CUDA device; use --device host, or build with the toolkit");
+  std::unique_ptr<Device> device(new Device);
+  const bool dry = kind == DeviceKind::kDry;
+  device->kind_ = kind;
+#if defined(_OPENMP)
+  if (threads > 0) omp_set_num_threads(threads);
+#else
+  (void)threads;
+#endif
+  if (dry)
+    device->runtime_ = std::make_unique<DryRuntime>();
+  else
+    device->runtime_ = std::make_unique<HostRuntime>();
+  device->description_ = dry ? "dry" : host_description();
+  device->stream_ = device->runtime_->create_stream();
+  device->gemm_ = std::make_unique<HostGemm>(*device, dry);
+  device->convolution_ = std::make_unique<HostConvolution>(*device, dry);
+  device->decomposition_ = std::make_unique<HostDecomposition>(*device, dry);
+  return device;
+}
+
+Device::~Device() = default;
+
+DevicePtr Device::allocate(size_t bytes) {
+  const DevicePtr address = runtime_->allocate(bytes);
+  memory_.bytes += bytes;
+  memory_.peak_bytes = std::max(memory_.peak_bytes, memory_.bytes);
+  ++memory_.allocations;
+  return address;
+}
+
+void Device::release(DevicePtr address, size_t bytes) {
+  runtime_->release(address, bytes);
+  memory_.bytes -= bytes;
+}
+
+Buffer::Buffer(Device& device, size_t bytes)
+    : device_(&device), data_(device.allocate(bytes)), bytes_(bytes) {}
+
+Buffer::~Buffer() {
+  if (data_) device_->release(data_, bytes_);
+}
+
+Buffer::Buffer(Buffer&& other) noexcept
+    : device_(other.device_), data_(other.data_), bytes_(other.bytes_) {
+  other.data_ = DevicePtr();
+  other.bytes_ = 0;
+}
+
+Buffer& Buffer::operator=(Buffer&& other) noexcept {
+  std::swap(device_, other.device_);
+  std::swap(data_, other.data_);
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+}  // namespace ab

@@ -1,0 +1,39 @@
+// Seam: matrix products. host: oneDNN.  cuda: cuBLASLt.
+//   C = alpha op(A) op(B) + beta C,  all row-major; op(X) = X or its transpose.
+// op(A) is (m, k), op(B) is (k, n), C is (m, n); lda, ldb, ldc are row lengths of the stored
+// matrices. Batches: count = outer * inner products; product (o, i) starts at o * outer_stride + i
+// * inner_stride elements, so that heads inside a (batch, tokens, heads, size) tensor need no copy.
+#pragma once
+#include "engine/tensor.h"
+
+namespace ab {
+
+struct Matrix {
+  DevicePtr data;
+  int64_t ld = 0;
+  bool transposed = false;
+  int64_t outer_stride = 0, inner_stride = 0;
+};
+
+struct GemmArguments {
+  int64_t m = 0, n = 0, k = 0;
+  Matrix a, b, c;
+  DType dtype = DType::kFloat32;         // of A and B
+  DType result_dtype = DType::kFloat32;  // of C: dtype, or fp32
+  float alpha = 1.0f, beta = 0.0f;
+  int64_t outer = 1, inner = 1;
+};
+
+class Gemm {
+ public:
+  virtual ~Gemm() = default;
+  // Temporary memory comes from the arena. Adds 2 m n k per product to device.flops.
+  virtual void multiply(Stream stream, Arena& arena, const GemmArguments& arguments) = 0;
+};
+
+// The common case: dense tensors, ld = row length. c must already have its shape; x and y are seen
+// as (rows, last extent).
+void multiply(Arena& arena, Stream stream, const Tensor& a, bool transpose_a, const Tensor& b,
+              bool transpose_b, const Tensor& c, float beta = 0.0f);
+
+}  // namespace ab

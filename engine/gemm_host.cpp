@@ -1,0 +1,171 @@
+// C = alpha op(A) op(B) + beta C, row-major, on oneDNN.
+//   fp32: dnnl_sgemm, or a matmul primitive where that was measured faster (prefers_plan).
+//   bf16: matmul primitives, cached by the arguments without their addresses; the accumulation is
+//   fp32
+//         and rounds once on the way out.
+//   Batches: fp32 products run side by side, one thread each; bf16 as one batched primitive.
+// The order of summation depends on the shape and the number of threads alone.
+#include "engine/gemm_host.h"
+
+#include <cstring>
+#include <stdexcept>
+
+namespace ab {
+namespace {
+
+std::string text_of(const GemmArguments& g) {
+  return std::string(name_of(g.dtype)) + " product (" + std::to_string(g.m) + ", " +
+         std::to_string(g.n) + ", " + std::to_string(g.k) + ") x " +
+         std::to_string(g.outer * g.inner);
+}
+
+void check(const GemmArguments& g) {
+  const auto fits = [](const Matrix& x, int64_t rows, int64_t columns) {
+    return x.ld >= (x.transposed ? rows : columns);
+  };
+  if (g.m < 1 || g.n < 1 || g.k < 1 || g.outer < 1 || g.inner < 1)
+    throw std::invalid_argument(text_of(g) + ": every extent must be at least 1");
+  if (g.alpha == 0.0f) throw std::invalid_argument(text_of(g) + ": alpha is 0");
+  if (!fits(g.a, g.m, g.k) || !fits(g.b, g.k, g.n) || !fits(g.c, g.m, g.n) || g.c.transposed)
+    throw std::invalid_argument(text_of(g) + ": a leading dimension is shorter than a row (" +
+                                std::to_string(g.a.ld) + ", " + std::to_string(g.b.ld) + ", " +
+                                std::to_string(g.c.ld) + "), or C is transposed");
+  const bool types = g.dtype == DType::kFloat32
+                         ? g.result_dtype == DType::kFloat32
+                         : g.dtype == DType::kBFloat16 && (g.result_dtype == DType::kBFloat16 ||
+                                                           g.result_dtype == DType::kFloat32);
+  if (!types) throw std::invalid_argument(text_of(g) + ": cannot write " + name_of(g.result_dtype));
+}
+
+// Measured with oneDNN 2.6 on two AVX-512 threads (GF/s, sgemm against primitive): few rows times
+// B^T, (128, 4096, 25088) 325 : 443, (16, 4096, 4096) 46 : 214; and A^T B that is long in k and not
+// wide, (2304, 768, 1576) 515 : 545, (256, 64, 50176) 295 : 372. Elsewhere sgemm leads by up to a
+// third.
+bool prefers_plan(const GemmArguments& g) {
+  if (g.a.transposed == g.b.transposed || g.outer * g.inner > 1) return false;
+  if (g.b.transposed) return g.m >= 16 && g.m <= 512 && g.n >= 256 && g.k >= 256;
+  return g.m >= 256 && g.n <= 1536 && g.k >= 512;
+}
+
+void sgemm(const GemmArguments& g, int64_t product) {
+  const auto at = [&](const Matrix& x) {
+    return x.data.as<float>() + product / g.inner * x.outer_stride +
+           product % g.inner * x.inner_stride;
+  };
+  const dnnl_status_t status =
+      dnnl_sgemm(g.a.transposed ? 'T' : 'N', g.b.transposed ? 'T' : 'N', g.m, g.n, g.k, g.alpha,
+                 at(g.a), g.a.ld, at(g.b), g.b.ld, g.beta, at(g.c), g.c.ld);
+  if (status != dnnl_success)
+    throw DeviceError("oneDNN " + text_of(g) + ": sgemm returned " + std::to_string(status));
+}
+
+void run_sgemm(const GemmArguments& g) {
+  const int64_t products = g.outer * g.inner;
+  if (products < host::threads()) {
+    for (int64_t i = 0; i < products; ++i) sgemm(g, i);
+    return;
+  }
+  bool failed = false;  // nothing may be thrown out of a parallel region
+#pragma omp parallel for schedule(static) reduction(|| : failed)
+  for (int64_t i = 0; i < products; ++i) {
+    try {
+      sgemm(g, i);
+    } catch (const DeviceError&) {
+      failed = true;
+    }
+  }
+  if (failed) throw DeviceError("oneDNN " + text_of(g) + ": sgemm failed");
+}
+
+int64_t word_of(float value) {
+  int32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+}  // namespace
+
+HostGemm::HostGemm(Device& device, bool dry)
+    : device_(device), dry_(dry), engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {}
+
+void HostGemm::multiply(Stream, Arena& arena, const GemmArguments& g) {
+  check(g);
+  device_.flops += 2.0 * g.m * g.n * g.k * g.outer * g.inner;
+  if (g.dtype == DType::kBFloat16 || prefers_plan(g))
+    run_plan(arena, g);
+  else if (!dry_)
+    run_sgemm(g);
+}
+
+void HostGemm::run_plan(Arena& arena, const GemmArguments& g) {
+  Plan& plan = this->plan(g);
+  Tensor scratch;
+  if (plan.scratch > 0)
+    scratch = Tensor(arena, {static_cast<int64_t>(plan.scratch)}, DType::kUint8);
+  if (dry_) return;
+  host::guarded(text_of(g), [&] {
+    plan.step.bind(DNNL_ARG_SRC, g.a.data.as<void>());
+    plan.step.bind(DNNL_ARG_WEIGHTS, g.b.data.as<void>());
+    plan.step.bind(DNNL_ARG_DST, g.c.data.as<void>());
+    if (scratch) plan.step.bind(DNNL_ARG_SCRATCHPAD, scratch.data().as<void>());
+    plan.step.run(stream_);
+  });
+}
+
+HostGemm::Plan& HostGemm::plan(const GemmArguments& g) {
+  const host::Key<kWords> key = {g.m,
+                                 g.n,
+                                 g.k,
+                                 g.outer,
+                                 g.inner,
+                                 g.a.ld,
+                                 g.b.ld,
+                                 g.c.ld,
+                                 g.a.transposed,
+                                 g.b.transposed,
+                                 g.a.outer_stride,
+                                 g.a.inner_stride,
+                                 g.b.outer_stride,
+                                 g.b.inner_stride,
+                                 g.c.outer_stride,
+                                 g.c.inner_stride,
+                                 static_cast<int64_t>(g.dtype),
+                                 static_cast<int64_t>(g.result_dtype),
+                                 word_of(g.alpha),
+                                 word_of(g.beta),
+                                 host::threads()};
+  if (const auto found = plans_.find(key); found != plans_.end()) return found->second;
+  return plans_.emplace(key, host::guarded(text_of(g), [&] { return make_plan(g); })).first->second;
+}
+
+HostGemm::Plan HostGemm::make_plan(const GemmArguments& g) const {
+  const bool batch = g.outer * g.inner > 1;
+  const auto describe = [&](const Matrix& x, int64_t rows, int64_t columns, DType dtype) {
+    host::Dims extents{rows, columns};
+    host::Dims strides = x.transposed ? host::Dims{1, x.ld} : host::Dims{x.ld, 1};
+    if (batch) {
+      extents.insert(extents.begin(), {g.outer, g.inner});
+      strides.insert(strides.begin(), {x.outer_stride, x.inner_stride});
+    }
+    return host::Descriptor(extents, host::onednn_type(dtype), strides);
+  };
+  const host::Descriptor a = describe(g.a, g.m, g.k, g.dtype);
+  const host::Descriptor b = describe(g.b, g.k, g.n, g.dtype);
+  const host::Descriptor c = describe(g.c, g.m, g.n, g.result_dtype);
+  // The sum comes first, divided by alpha: the other order leaves the fast implementations.
+  dnnl::post_ops ops;
+  if (g.beta != 0.0f) ops.append_sum(g.beta / g.alpha);
+  if (g.alpha != 1.0f) host::append_linear(ops, g.alpha);
+  const auto descriptor =
+      host::matmul_plan(engine_, a, b, host::Descriptor(), c, host::attributes(ops));
+  Plan plan;
+  plan.step = host::Step(dnnl::matmul(descriptor));
+  plan.step.add(engine_, DNNL_ARG_SRC, a);
+  plan.step.add(engine_, DNNL_ARG_WEIGHTS, b);
+  plan.step.add(engine_, DNNL_ARG_DST, c);
+  plan.scratch = descriptor.scratchpad_desc().get_size();
+  if (plan.scratch > 0) plan.step.add(engine_, DNNL_ARG_SCRATCHPAD, descriptor.scratchpad_desc());
+  return plan;
+}
+
+}  // namespace ab

@@ -1,0 +1,13 @@
+// Scaled dot-product attention (Vaswani et al., 2017) for a fused projection:
+//   qkv (B, T, 3 D) = [q | k | v], each (heads, D / heads) along the last axis
+//   P = softmax(q k^T / sqrt(D / heads)) (B, heads, T, T),  y = P v (B, T, D)
+// Heads are reached by strides of the batched products, nothing is copied. P is kept for backward:
+// B heads T^2 elements.
+#pragma once
+#include "engine/context.h"
+
+namespace ab {
+
+Tensor attention(Context& context, const Tensor& qkv, int heads);
+
+}  // namespace ab

@@ -1,0 +1,15 @@
+// Linear maps and the product of two factors, differentiable.
+#pragma once
+#include "engine/ops/operand.h"
+
+namespace ab {
+
+// y (..., out) = x (..., in) w^T with w (out, in), further extents of w counted as `in`.
+//   dx = dy w,  dw = dy^T x.
+Tensor linear(Context& context, const Tensor& x, const Operand& w);
+
+// W (out, in) = outer (out, k) inner (k, in), seen under `shape`; the dense forward of a factored
+// weight.   d outer = dW inner^T,  d inner = outer^T dW, each only when trained.
+Tensor factor_product(Context& context, Parameter& outer, Parameter& inner, const Shape& shape);
+
+}  // namespace ab

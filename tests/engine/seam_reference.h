@@ -1,0 +1,86 @@
+// For the tests of the seams: numbers on a device and back, and float64 references with an error
+// bound. A sum of n products in fp32, in any order, is off by less than (n + 2) 2^-23 sum |terms|;
+// storing it in bf16 adds 2^-8 of its value. So a reference carries the sum of magnitudes beside
+// the value.
+#pragma once
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "engine/arena.h"
+#include "engine/device.h"
+#include "kernels/numbers.h"
+#include "kernels/philox.h"
+#include "tests/catch.h"
+
+namespace ab::test {
+
+struct Rig {
+  explicit Rig(DeviceKind kind = DeviceKind::kHost)
+      : device(Device::create(kind)), arena(*device), stream(device->stream()) {}
+
+  std::unique_ptr<Device> device;
+  Arena arena;
+  Stream stream;
+};
+
+// Uniform in [-1, 1), as the dtype stores it.
+inline std::vector<float> numbers(int64_t count, uint64_t seed, DType dtype = DType::kFloat32) {
+  std::vector<float> result(count);
+  for (int64_t i = 0; i < count; ++i) {
+    result[i] = 2.0f * uniform(philox(seed, 0, i).x) - 1.0f;
+    if (dtype != DType::kBFloat16) continue;
+    BFloat16 rounded;
+    store(&rounded, result[i]);
+    result[i] = load(rounded);
+  }
+  return result;
+}
+
+inline Buffer upload(Rig& rig, const std::vector<float>& values, DType dtype = DType::kFloat32) {
+  Buffer buffer(*rig.device, values.size() * size_of(dtype));
+  std::vector<BFloat16> narrow(dtype == DType::kBFloat16 ? values.size() : 0);
+  for (size_t i = 0; i < narrow.size(); ++i) store(&narrow[i], values[i]);
+  const void* from = narrow.empty() ? static_cast<const void*>(values.data()) : narrow.data();
+  rig.device->runtime().copy_to_device(rig.stream, buffer.data(), from, buffer.bytes());
+  return buffer;
+}
+
+inline std::vector<float> download(Rig& rig, DevicePtr data, int64_t count,
+                                   DType dtype = DType::kFloat32) {
+  std::vector<float> values(count);
+  std::vector<BFloat16> narrow(dtype == DType::kBFloat16 ? count : 0);
+  void* to = narrow.empty() ? static_cast<void*>(values.data()) : narrow.data();
+  rig.device->runtime().copy_to_host(rig.stream, to, data, count * size_of(dtype));
+  for (size_t i = 0; i < narrow.size(); ++i) values[i] = load(narrow[i]);
+  return values;
+}
+
+struct Sum {
+  double value = 0.0, magnitude = 0.0;
+  void add(double term) {
+    value += term;
+    magnitude += std::fabs(term);
+  }
+};
+
+// Largest |actual - expected| as a share of what is allowed: at most 1 passes.
+inline double worst(const std::vector<float>& actual, const std::vector<Sum>& expected,
+                    int64_t terms, DType dtype) {
+  REQUIRE(actual.size() == expected.size());
+  double worst = 0.0;
+  for (size_t i = 0; i < actual.size(); ++i) {
+    double allowed = static_cast<double>(terms + 2) * 0x1p-23 * expected[i].magnitude + 1e-30;
+    if (dtype == DType::kBFloat16) allowed += 0x1p-8 * std::fabs(expected[i].value);
+    const double share = std::fabs(actual[i] - expected[i].value) / allowed;
+    if (!(share <= worst)) worst = share;  // NaN is taken over
+  }
+  return worst;
+}
+
+inline bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+}  // namespace ab::test

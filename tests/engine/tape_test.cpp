@@ -1,0 +1,98 @@
+#include "engine/tape.h"
+
+#include <numeric>
+
+#include "tests/catch.h"
+
+using namespace ab;
+
+namespace {
+
+struct Fixture {
+  std::unique_ptr<Device> device = Device::create(DeviceKind::kHost);
+  Arena arena{*device};
+  Tape tape;
+
+  Tensor make(std::vector<float> values) {
+    Tensor t(arena, {static_cast<int64_t>(values.size())}, DType::kFloat32);
+    device->runtime().copy_to_device({}, t.data(), values.data(), t.bytes());
+    return t;
+  }
+  std::vector<float> read(const Tensor& t) {
+    std::vector<float> values(static_cast<size_t>(t.elements()));
+    device->runtime().copy_to_host({}, values.data(), t.data(), t.bytes());
+    return values;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("closures run last to first, once") {
+  Tape tape;
+  std::vector<int> order;
+  for (int i = 0; i < 3; ++i) tape.record([&order, i] { order.push_back(i); });
+  tape.backward();
+  tape.backward();
+  REQUIRE(order == std::vector<int>{2, 1, 0});
+}
+
+TEST_CASE("a closure's captures die right after it ran") {
+  Tape tape;
+  const auto held = std::make_shared<int>(0);
+  long during = 0;
+  tape.record([&] { during = held.use_count(); });
+  tape.record([held] {});
+  REQUIRE(held.use_count() == 2);
+  tape.backward();
+  REQUIRE(during == 1);  // the later closure had been destroyed when the earlier one ran
+}
+
+TEST_CASE("the first gradient is kept, later ones are added") {
+  Fixture f;
+  Tensor x = f.make({0, 0});
+  f.tape.track(x);
+  f.tape.give_gradient({}, x, f.make({1, 2}));
+  f.tape.give_gradient({}, x, f.make({10, 20}));
+  REQUIRE(f.read(f.tape.take_gradient(x)) == std::vector<float>{11, 22});
+  REQUIRE(!f.tape.take_gradient(x));  // taken
+}
+
+TEST_CASE("a tensor that wants no gradient ignores it") {
+  Fixture f;
+  const Tensor x = f.make({1});
+  f.tape.give_gradient({}, x, f.make({1}));
+  REQUIRE(!f.tape.take_gradient(x));
+}
+
+TEST_CASE("the listener hears once, when the last use is done") {
+  Tape tape;
+  Parameter p;
+  int heard = 0;
+  tape.set_listener([&](Parameter&) { ++heard; });
+  tape.use(p);
+  tape.use(p);
+  REQUIRE(tape.claim_gradient(p) == 0.0f);  // the first writer overwrites
+  tape.finish_use(p);
+  REQUIRE(heard == 0);
+  REQUIRE(tape.claim_gradient(p) == 1.0f);  // the second one adds
+  tape.finish_use(p);
+  REQUIRE(heard == 1);
+}
+
+TEST_CASE("a parameter whose use ended without a gradient is an error, not an old gradient") {
+  Tape tape;
+  Parameter p;
+  p.name = "w";
+  tape.use(p);
+  REQUIRE_THROWS_WITH(tape.finish_use(p), "no gradient reached w");
+}
+
+TEST_CASE("many closures reuse their pages") {
+  Tape tape;
+  int64_t sum = 0;
+  for (int round = 0; round < 3; ++round) {
+    for (int64_t i = 0; i < 10000; ++i) tape.record([&sum, i] { sum += i; });
+    tape.backward();
+  }
+  REQUIRE(sum == 3 * 9999 * 10000 / 2);
+}
