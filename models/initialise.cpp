@@ -1,0 +1,92 @@
+#include "models/initialise.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "engine/decomposition.h"
+
+namespace ab {
+namespace {
+
+// Two standard normals per Philox call (Box and Muller, 1958); element i of parameter number p is a
+// pure function of (seed, p, i).
+void fill_normal(std::vector<float>& values, uint64_t seed, uint64_t parameter) {
+  for (size_t i = 0; i < values.size(); i += 2) {
+    const Random4 random = philox(seed, parameter, i / 2);
+    const double radius = std::sqrt(-2.0 * std::log((random.x + 1.0) / 4294967296.0));
+    const double angle = 2.0 * std::numbers::pi * (random.y / 4294967296.0);
+    values[i] = static_cast<float>(radius * std::cos(angle));
+    if (i + 1 < values.size()) values[i + 1] = static_cast<float>(radius * std::sin(angle));
+  }
+}
+
+// values (rows, columns): orthonormal rows or columns, whichever are fewer.
+void make_orthogonal(std::vector<float>& values, int64_t rows, int64_t columns) {
+  if (rows >= columns) return orthonormal_columns(rows, columns, values.data());
+  std::vector<float> turned(values.size());
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < columns; ++c) turned[c * rows + r] = values[r * columns + c];
+  orthonormal_columns(columns, rows, turned.data());
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < columns; ++c) values[r * columns + c] = turned[c * rows + r];
+}
+
+void make_default(std::vector<float>& values, const Shape& shape) {
+  if (shape.rank() == 4) {
+    const double fan_out = static_cast<double>(shape[0]) * shape[1] * shape[2];
+    const float deviation = static_cast<float>(std::sqrt(2.0 / fan_out));
+    for (float& value : values) value *= deviation;
+  } else {
+    for (float& value : values) value = 0.02f * std::clamp(value, -2.0f, 2.0f);
+  }
+}
+
+// Rows of the 2-D view: out of (out, rest); an embedding (1, T, D) is T rows.
+int64_t rows_of(const Parameter& p) {
+  return p.role == Role::kEmbedding ? p.shape.rows() : p.shape[0];
+}
+
+void fill_parameter(const Parameter& p, Initialisation kind, uint64_t seed, uint64_t number,
+                    std::vector<float>& values) {
+  if (p.shape.rank() < 2) {
+    const bool scale = p.role == Role::kNorm && p.name.ends_with(".weight");
+    std::fill(values.begin(), values.end(), scale ? 1.0f : 0.0f);
+    return;
+  }
+  fill_normal(values, seed, number);
+  if (kind == Initialisation::kOrthogonal)
+    make_orthogonal(values, rows_of(p), p.shape.elements() / rows_of(p));
+  else
+    make_default(values, p.shape);
+}
+
+}  // namespace
+
+void initialise(Model& model, Initialisation kind, uint64_t seed) {
+  ParameterStore& store = model.store();
+  Device& device = store.device();
+  const auto upload = [&](const Parameter& p, const std::vector<float>& values) {
+    device.runtime().copy_to_device(device.stream(), p.value.data(), values.data(),
+                                    p.value.bytes());
+    device.runtime().synchronize(device.stream());
+  };
+  const auto& zeros = model.zero_scales();
+  uint64_t number = 0;
+  std::vector<float> values;
+  for (const Parameter& p : store.parameters()) {
+    ++number;
+    if (!p.present) continue;
+    values.assign(static_cast<size_t>(p.shape.elements()), 0.0f);
+    if (std::find(zeros.begin(), zeros.end(), &p) == zeros.end())
+      fill_parameter(p, kind, seed, number, values);
+    upload(p, values);
+  }
+  for (const Parameter& buffer : store.buffers()) {
+    const float start = buffer.name.ends_with(".running_var") ? 1.0f : 0.0f;
+    upload(buffer, std::vector<float>(static_cast<size_t>(buffer.shape.elements()), start));
+  }
+  store.refresh_compute(device.stream());
+}
+
+}  // namespace ab
