@@ -1,0 +1,88 @@
+// The public half of every collective: check, book, run. Backends see checked calls of two ranks or
+// more; one rank alone is finished here.
+#include "distributed/communicator.h"
+
+#include <cstring>
+
+#include "distributed/ring_plan.h"
+#include "distributed/traffic.h"
+#include "engine/error.h"
+
+namespace ab {
+namespace {
+
+class Finished : public Pending {
+ public:
+  void wait() override {}
+};
+
+[[noreturn]] void refuse(const Communicator& communicator, const CollectiveCall& call,
+                         const std::string& why) {
+  throw CommunicationError("rank " + std::to_string(communicator.rank()) + ", communicator " +
+                           communicator.name() + ": " + text_of(call) + ": " + why);
+}
+
+void check(const Communicator& communicator, const CollectiveCall& call) {
+  if (call.elements < 0) refuse(communicator, call, "the count must not be negative");
+  if (call.collective == Collective::kAllReduce && !can_sum(call.dtype))
+    refuse(communicator, call, "only fp32, bf16, fp64 and int64 are summed");
+  if (call.root < 0 || call.root >= communicator.size())
+    refuse(communicator, call,
+           "root " + std::to_string(call.root) + " is not a rank; ranks are 0 to " +
+               std::to_string(communicator.size() - 1));
+  const bool gather = call.collective == Collective::kAllGather;
+  if (call.elements > 0 && (!call.values || (gather && !call.mine)))
+    refuse(communicator, call, "null address");
+}
+
+}  // namespace
+
+std::string text_of(const CollectiveCall& call) {
+  std::string text = std::string(name_of(call.collective)) + " of " +
+                     std::to_string(call.elements) + " " + name_of(call.dtype) + " for " +
+                     name_of(call.purpose) + " in phase " + name_of(call.phase);
+  if (call.collective == Collective::kBroadcast) text += " from root " + std::to_string(call.root);
+  return text;
+}
+
+std::unique_ptr<Pending> Communicator::book_and_run(const CollectiveCall& call) {
+  check(*this, call);
+  ledger_->book(name_, call.collective, call.purpose, call.dtype,
+                cost_of(call.collective, call.elements, call.dtype, rank_, call.root, nodes_));
+  if (size() > 1) return run(call);
+  if (call.collective == Collective::kAllGather && call.elements > 0)
+    std::memmove(call.values, call.mine, call.elements * size_of(call.dtype));
+  return std::make_unique<Finished>();
+}
+
+std::unique_ptr<Pending> Communicator::start_all_reduce(Purpose purpose, void* values,
+                                                        int64_t elements, DType dtype) {
+  return book_and_run(
+      {Collective::kAllReduce, purpose, ledger_->phase(), elements, dtype, 0, values, nullptr});
+}
+
+void Communicator::all_reduce(Purpose purpose, void* values, int64_t elements, DType dtype) {
+  start_all_reduce(purpose, values, elements, dtype)->wait();
+}
+
+void Communicator::broadcast(Purpose purpose, void* values, int64_t elements, DType dtype,
+                             int root) {
+  book_and_run(
+      {Collective::kBroadcast, purpose, ledger_->phase(), elements, dtype, root, values, nullptr})
+      ->wait();
+}
+
+void Communicator::all_gather(Purpose purpose, const void* mine, void* all, int64_t elements,
+                              DType dtype) {
+  book_and_run({Collective::kAllGather, purpose, ledger_->phase(), elements, dtype, 0, all, mine})
+      ->wait();
+}
+
+std::unique_ptr<Communicator> Communicator::split(int color, const std::string& name) {
+  if (color < 0)
+    throw CommunicationError("split of communicator " + name_ + " into " + name + ": color " +
+                             std::to_string(color) + "; colors are 0 or more");
+  return run_split(color, name);
+}
+
+}  // namespace ab

@@ -1,0 +1,159 @@
+// Communicator over MPI: non-blocking point-to-point rings on a progress thread.
+// Each collective is a RingPlan (ring_plan.h) that a RingJob carries out. MPI's calls are the
+// progress thread's alone from start-up to MPI_Finalize (MPI_THREAD_SERIALIZED is enough). A
+// message's tag is a hash of what the sender believes the collective to be: ranks that do not agree
+// find out at the first message, and no byte is spent on it.
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "distributed/communicator_mpi_jobs.h"
+#include "distributed/launch.h"
+#include "engine/error.h"
+
+namespace ab {
+namespace {
+
+// The process's MPI: lives as long as the last communicator.
+class MpiProcess {
+ public:
+  explicit MpiProcess(const CommunicatorOptions& options);
+  ~MpiProcess();
+
+  void fail(const std::string& reason) { progress->fail(reason); }
+
+  std::unique_ptr<ProgressThread> progress;
+  std::vector<MPI_Comm> communicators;  // freed at the end, in the same order on all ranks
+  std::string host;
+  double timeout_s;
+
+ private:
+  int unwinding_ = std::uncaught_exceptions();
+};
+
+MpiProcess::MpiProcess(const CommunicatorOptions& options) : timeout_s(options.timeout_s) {
+  int already = 0;
+  MPI_Initialized(&already);
+  if (already) throw CommunicationError("MPI can be started once in a process, by one mpi_world()");
+  int provided = 0;
+  AB_MPI(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &provided));
+  if (provided < MPI_THREAD_SERIALIZED)
+    throw CommunicationError("this MPI offers thread level " + std::to_string(provided) +
+                             "; MPI_THREAD_SERIALIZED is needed: use an MPI built with threads");
+  MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+  host = read_launch_environment().host;
+  progress = std::make_unique<ProgressThread>();
+}
+
+MpiProcess::~MpiProcess() {
+  const bool broken = progress->failed() || std::uncaught_exceptions() > unwinding_;
+  progress.reset();
+  if (broken) return;
+  for (MPI_Comm& communicator : communicators) MPI_Comm_free(&communicator);
+  MPI_Finalize();
+}
+
+// 15 bits (every MPI's tags hold them) of FNV-1a.
+int tag_of(const std::string& text) {
+  uint32_t hash = 2166136261u;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
+  return static_cast<int>((hash ^ (hash >> 15)) & 0x7fffu);
+}
+
+// Waits for a job; a wait that lasts too long stops all communication of this process.
+void wait_for(MpiProcess& process, ProgressJob& job, const std::string& where) {
+  if (process.progress->wait(job, process.timeout_s)) return;
+  const std::string reason = where + " did not finish within " + std::to_string(process.timeout_s) +
+                             " s (comm.timeout_s): a rank is lost, stuck or much slower";
+  process.fail(reason);
+  throw CommunicationError(reason);
+}
+
+class MpiPending : public Pending {
+ public:
+  MpiPending(std::shared_ptr<MpiProcess> process, std::shared_ptr<ProgressJob> job,
+             std::string where)
+      : process_(std::move(process)), job_(std::move(job)), where_(std::move(where)) {}
+  // The caller's memory goes away: transfers must not go on.
+  ~MpiPending() override {
+    if (!waited_) process_->fail(where_ + " was given up before it had finished");
+  }
+  void wait() override {
+    if (std::exchange(waited_, true)) return;
+    wait_for(*process_, *job_, where_);
+  }
+
+ private:
+  std::shared_ptr<MpiProcess> process_;
+  std::shared_ptr<ProgressJob> job_;
+  std::string where_;
+  bool waited_ = false;
+};
+
+class MpiCommunicator : public Communicator {
+ public:
+  MpiCommunicator(std::shared_ptr<MpiProcess> process, MPI_Comm comm, std::string name, int rank,
+                  std::vector<int> nodes, std::shared_ptr<Ledger> ledger)
+      : Communicator(std::move(name), rank, std::move(nodes), std::move(ledger)),
+        process_(std::move(process)),
+        comm_(comm) {
+    process_->communicators.push_back(comm);
+  }
+
+  void abort(int exit_code, const std::string& reason) override {
+    process_->fail(reason);
+    process_->progress->run_urgently([exit_code] { MPI_Abort(MPI_COMM_WORLD, exit_code); });
+  }
+
+ private:
+  std::string where(const std::string& what) const {
+    return "rank " + std::to_string(rank()) + " of " + std::to_string(size()) + " on host " +
+           process_->host + ", communicator " + name() + ": " + what;
+  }
+
+  std::unique_ptr<Pending> run(const CollectiveCall& call) override {
+    const std::string text = text_of(call);
+    if (call.collective == Collective::kAllGather) {
+      const size_t bytes = static_cast<size_t>(call.elements) * size_of(call.dtype);
+      char* own = static_cast<char*>(call.values) + bytes * rank();
+      const char* mine = static_cast<const char*>(call.mine);
+      if (own != mine) std::copy(mine, mine + bytes, own);
+    }
+    auto job = std::make_shared<RingJob>(call, comm_, rank(), size(),
+                                         tag_of(std::to_string(started_++) + text), where(text));
+    process_->progress->post(job);
+    return std::make_unique<MpiPending>(process_, std::move(job), where(text));
+  }
+
+  std::unique_ptr<Communicator> run_split(int color, const std::string& name) override {
+    auto job = std::make_shared<SplitJob>(comm_, color, rank(), name);
+    process_->progress->post(job);
+    wait_for(*process_, *job, where("split into " + name));
+    std::vector<int> members;
+    for (const int member : job->members) members.push_back(nodes()[member]);
+    return std::make_unique<MpiCommunicator>(process_, job->child, name, job->child_rank,
+                                             std::move(members), shared_ledger());
+  }
+
+  std::shared_ptr<MpiProcess> process_;
+  MPI_Comm comm_;
+  int64_t started_ = 0;  // collectives so far: the same number on all ranks
+};
+
+}  // namespace
+
+std::unique_ptr<Communicator> mpi_world(const CommunicatorOptions& options) {
+  if (read_launch_environment().launcher == "none") return nullptr;
+  auto process = std::make_shared<MpiProcess>(options);
+  MPI_Comm world;
+  int rank = 0, size = 1;
+  AB_MPI(MPI_Comm_dup(MPI_COMM_WORLD, &world));
+  MPI_Comm_set_errhandler(world, MPI_ERRORS_RETURN);
+  MPI_Comm_set_name(world, "world");
+  MPI_Comm_rank(world, &rank);
+  MPI_Comm_size(world, &size);
+  return std::make_unique<MpiCommunicator>(
+      process, world, "world", rank, find_nodes(world, rank, size), std::make_shared<Ledger>());
+}
+
+}  // namespace ab

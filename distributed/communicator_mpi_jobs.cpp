@@ -1,0 +1,130 @@
+#include "distributed/communicator_mpi_jobs.h"
+
+#include <algorithm>
+
+#include "engine/error.h"
+
+namespace ab {
+namespace {
+
+constexpr int64_t kSegmentBytes = 256 * 1024;
+
+int64_t count(const std::vector<RingSegment>& list) {
+  return static_cast<int64_t>(list.size());
+}
+
+}  // namespace
+
+void check_mpi(int code, const char* call) {
+  if (code == MPI_SUCCESS) return;
+  char text[MPI_MAX_ERROR_STRING] = {};
+  int length = 0;
+  MPI_Error_string(code, text, &length);
+  throw CommunicationError(std::string(call) + ": " + text);
+}
+
+std::vector<int> find_nodes(MPI_Comm world, int rank, int size) {
+  MPI_Comm node;
+  AB_MPI(MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &node));
+  int first = rank;
+  AB_MPI(MPI_Bcast(&first, 1, MPI_INT, 0, node));
+  MPI_Comm_free(&node);
+  std::vector<int> nodes(size), firsts;
+  AB_MPI(MPI_Allgather(&first, 1, MPI_INT, nodes.data(), 1, MPI_INT, world));
+  for (int& value : nodes) {
+    const auto place = std::find(firsts.begin(), firsts.end(), value);
+    const int index = static_cast<int>(place - firsts.begin());
+    if (place == firsts.end()) firsts.push_back(value);
+    value = index;
+  }
+  return nodes;
+}
+
+RingJob::RingJob(const CollectiveCall& call, MPI_Comm comm, int rank, int size, int tag,
+                 std::string where)
+    : call_(call),
+      comm_(comm),
+      tag_(tag),
+      left_((rank + size - 1) % size),
+      right_((rank + 1) % size),
+      where_(std::move(where)),
+      plan_(plan_ring(call.collective, call.elements, call.dtype, rank, size, call.root,
+                      kSegmentBytes)) {
+  for (const RingSegment& s : plan_.arrivals)
+    if (s.sum) stride_ = std::max(stride_, s.bytes);
+  staging_.resize(static_cast<size_t>(stride_ * kWindow));
+}
+
+bool RingJob::finished() const {
+  return taken_ == count(plan_.arrivals) && sent_ == count(plan_.sends);
+}
+
+bool RingJob::advance() {
+  bool moved = false;
+  while (expected_ < count(plan_.arrivals) && expected_ - taken_ < kWindow &&
+         plan_.arrivals[expected_].needs <= sent_) {
+    expect(plan_.arrivals[expected_]);
+    moved = true;
+  }
+  while (taken_ < expected_ && take(plan_.arrivals[taken_])) moved = true;
+  while (posted_ < count(plan_.sends) && posted_ - sent_ < kWindow &&
+         plan_.sends[posted_].needs <= taken_) {
+    const RingSegment& s = plan_.sends[posted_];
+    AB_MPI(MPI_Isend(at(s), static_cast<int>(s.bytes), MPI_BYTE, right_, tag_, comm_,
+                     &outgoing_[posted_ % kWindow]));
+    ++posted_;
+    moved = true;
+  }
+  while (sent_ < posted_ && oldest_has_left()) moved = true;
+  return moved;
+}
+
+bool RingJob::oldest_has_left() {
+  int left = 0;
+  AB_MPI(MPI_Test(&outgoing_[sent_ % kWindow], &left, MPI_STATUS_IGNORE));
+  if (left) ++sent_;
+  return left != 0;
+}
+
+void RingJob::expect(const RingSegment& s) {
+  AB_MPI(MPI_Irecv(s.sum ? slot(expected_) : at(s), static_cast<int>(s.bytes), MPI_BYTE, left_,
+                   MPI_ANY_TAG, comm_, &incoming_[expected_ % kWindow]));
+  ++expected_;
+}
+
+// The oldest arrival: false when it is still under way.
+bool RingJob::take(const RingSegment& s) {
+  int arrived = 0, bytes = 0;
+  MPI_Status status;
+  const int code = MPI_Test(&incoming_[taken_ % kWindow], &arrived, &status);
+  if (code == MPI_SUCCESS && !arrived) return false;
+  if (code == MPI_SUCCESS) MPI_Get_count(&status, MPI_BYTE, &bytes);
+  if (code != MPI_SUCCESS || status.MPI_TAG != tag_ || bytes != s.bytes)
+    throw CommunicationError(where_ + " does not match what rank " + std::to_string(left_) +
+                             " started; all ranks must start the same collectives in one order");
+  if (s.sum)
+    sum_into(call_.dtype, at(s), slot(taken_), s.bytes / static_cast<int>(size_of(call_.dtype)));
+  ++taken_;
+  return true;
+}
+
+bool SplitJob::advance() {
+  AB_MPI(MPI_Comm_split(parent_, color_, rank_, &child));
+  MPI_Comm_set_errhandler(child, MPI_ERRORS_RETURN);
+  MPI_Comm_set_name(child, name_.c_str());
+  MPI_Group parent_group, child_group;
+  int size = 0;
+  MPI_Comm_size(child, &size);
+  MPI_Comm_rank(child, &child_rank);
+  MPI_Comm_group(parent_, &parent_group);
+  MPI_Comm_group(child, &child_group);
+  std::vector<int> ranks(size);
+  for (int i = 0; i < size; ++i) ranks[i] = i;
+  members.resize(size);
+  MPI_Group_translate_ranks(child_group, size, ranks.data(), parent_group, members.data());
+  MPI_Group_free(&parent_group);
+  MPI_Group_free(&child_group);
+  return true;
+}
+
+}  // namespace ab

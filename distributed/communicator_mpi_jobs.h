@@ -1,0 +1,72 @@
+// What the progress thread does for an MPI communicator: one job per collective or split.
+// RingJob carries a RingPlan out: up to kWindow segments are under way in each direction, so the
+// sum of one segment overlaps the transfer of the next. Every message carries the job's tag; a
+// message with another tag or size means that the left neighbour started something else.
+#pragma once
+#define OMPI_SKIP_MPICXX
+#define MPICH_SKIP_MPICXX
+#include <mpi.h>
+
+#include <string>
+#include <vector>
+
+#include "distributed/communicator.h"
+#include "distributed/progress.h"
+#include "distributed/ring_plan.h"
+
+namespace ab {
+
+// Throws CommunicationError with MPI's words.
+void check_mpi(int code, const char* call);
+#define AB_MPI(call) check_mpi(call, #call)
+
+// Node of every rank, numbered in the order of their first ranks: ranks that can share memory share
+// a node.
+std::vector<int> find_nodes(MPI_Comm world, int rank, int size);
+
+class RingJob : public ProgressJob {
+ public:
+  // tag: what the ranks must agree on, in 15 bits. where: words for errors.
+  RingJob(const CollectiveCall& call, MPI_Comm comm, int rank, int size, int tag,
+          std::string where);
+  bool advance() override;
+  bool finished() const override;
+
+ private:
+  static constexpr int64_t kWindow = 4;
+
+  char* at(const RingSegment& s) const { return static_cast<char*>(call_.values) + s.offset; }
+  char* slot(int64_t arrival) { return staging_.data() + arrival % kWindow * stride_; }
+  void expect(const RingSegment& s);
+  bool take(const RingSegment& s);
+  bool oldest_has_left();
+
+  CollectiveCall call_;
+  MPI_Comm comm_;
+  int tag_, left_, right_;
+  std::string where_;
+  RingPlan plan_;
+  std::vector<char> staging_;  // kWindow arrivals that wait to be summed
+  int64_t stride_ = 0;
+  int64_t expected_ = 0, taken_ = 0, posted_ = 0, sent_ = 0;  // segments, in plan order
+  MPI_Request incoming_[kWindow], outgoing_[kWindow];
+};
+
+class SplitJob : public ProgressJob {
+ public:
+  SplitJob(MPI_Comm parent, int color, int rank, std::string name)
+      : parent_(parent), color_(color), rank_(rank), name_(std::move(name)) {}
+  bool advance() override;
+  bool finished() const override { return child != MPI_COMM_NULL; }
+
+  MPI_Comm child = MPI_COMM_NULL;
+  int child_rank = 0;
+  std::vector<int> members;  // ranks in the parent
+
+ private:
+  MPI_Comm parent_;
+  int color_, rank_;
+  std::string name_;
+};
+
+}  // namespace ab

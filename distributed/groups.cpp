@@ -1,0 +1,25 @@
+#include "distributed/groups.h"
+
+#include <string>
+
+#include "engine/error.h"
+
+namespace ab {
+
+int count_groups(int world, int group_size) {
+  if (group_size > 0 && world % group_size == 0 && world / group_size >= 2)
+    return world / group_size;
+  const std::string found = "ab.group_size " + std::to_string(group_size) + " with " +
+                            std::to_string(world) + (world == 1 ? " rank" : " ranks") + ": ";
+  if (world < 2)
+    throw ConfigError(found +
+                      "group training needs two groups, so at least two ranks; start more "
+                      "ranks or choose --method ab-nogroups or ddp");
+  std::string sizes;
+  for (int size = 1; size <= world / 2; ++size)
+    if (world % size == 0) sizes += (sizes.empty() ? "" : ", ") + std::to_string(size);
+  throw ConfigError(found + "the size must divide the ranks into two groups or more; " + sizes +
+                    " would work");
+}
+
+}  // namespace ab

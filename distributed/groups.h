@@ -1,0 +1,18 @@
+// Groups of the AB phase: contiguous blocks of `group_size` ranks. The first half of the groups
+// trains A, the others B; with an odd count B gets one more, because A is the larger factor.
+#pragma once
+
+namespace ab {
+
+// Number of groups. Throws ConfigError, naming the sizes that would work, unless group_size divides
+// the world into two groups or more.
+int count_groups(int world, int group_size);
+
+constexpr int group_of(int rank, int group_size) {
+  return rank / group_size;
+}
+constexpr bool trains_a(int group, int groups) {
+  return group < groups / 2;
+}
+
+}  // namespace ab

@@ -1,0 +1,106 @@
+#include "distributed/launch.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace ab {
+namespace {
+
+// The number in environment variable `name`, or `otherwise` where it is absent or no number.
+int number(const char* name, int otherwise) {
+  const char* text = std::getenv(name);
+  if (!text || !*text) return otherwise;
+  char* end = nullptr;
+  const long value = std::strtol(text, &end, 10);
+  return *end == '\0' ? static_cast<int>(value) : otherwise;
+}
+
+bool present(const char* name) {
+  return std::getenv(name) != nullptr;
+}
+
+// Launchers of MPI tell no node numbers: assume ranks fill nodes in order (the communicator
+// measures).
+void guess_nodes(LaunchInfo& info) {
+  info.local_size = std::max(info.local_size, 1);
+  info.node = (info.rank - info.local_rank) / info.local_size;
+  info.nodes = (info.world + info.local_size - 1) / info.local_size;
+}
+
+void read_mpirun(LaunchInfo& info) {
+  info.launcher = "mpirun";
+  if (present("OMPI_COMM_WORLD_SIZE")) {
+    info.rank = number("OMPI_COMM_WORLD_RANK", 0);
+    info.world = number("OMPI_COMM_WORLD_SIZE", 1);
+    info.local_rank = number("OMPI_COMM_WORLD_LOCAL_RANK", 0);
+    info.local_size = number("OMPI_COMM_WORLD_LOCAL_SIZE", 1);
+  } else {
+    info.rank = number("PMI_RANK", number("PMIX_RANK", 0));
+    info.world = number("PMI_SIZE", 1);
+    info.local_rank = number("MPI_LOCALRANKID", info.rank);
+    info.local_size = number("MPI_LOCALNRANKS", info.world);
+  }
+  guess_nodes(info);
+}
+
+// SLURM_STEP_TASKS_PER_NODE is "4(x2),3": the count on each node, in node order.
+int tasks_on_node(const char* text, int node) {
+  if (!text) return 0;
+  for (int first = 0; *text;) {
+    char* end = nullptr;
+    const int tasks = static_cast<int>(std::strtol(text, &end, 10));
+    int repeat = 1;
+    if (end[0] == '(' && end[1] == 'x') {
+      repeat = static_cast<int>(std::strtol(end + 2, &end, 10));
+      if (*end == ')') ++end;
+    }
+    first += repeat;
+    if (node < first) return tasks;
+    if (*end != ',') return 0;
+    text = end + 1;
+  }
+  return 0;
+}
+
+void read_slurm(LaunchInfo& info) {
+  info.launcher = "srun";
+  info.rank = number("SLURM_PROCID", 0);
+  info.world = number("SLURM_STEP_NUM_TASKS", number("SLURM_NTASKS", 1));
+  info.local_rank = number("SLURM_LOCALID", 0);
+  info.node = number("SLURM_NODEID", 0);
+  info.nodes = number("SLURM_STEP_NUM_NODES", number("SLURM_NNODES", 1));
+  info.local_size = tasks_on_node(std::getenv("SLURM_STEP_TASKS_PER_NODE"), info.node);
+  if (info.local_size < 1) info.local_size = std::max(1, info.world / std::max(1, info.nodes));
+}
+
+}  // namespace
+
+LaunchInfo read_launch_environment() {
+  LaunchInfo info;
+  char host[256] = {};
+  if (gethostname(host, sizeof host - 1) == 0) info.host = host;
+  // A batch script has SLURM_PROCID and SLURM_NTASKS too; only a step of srun has SLURM_STEP_*.
+  const bool step = present("SLURM_PROCID") &&
+                    (present("SLURM_STEP_NUM_TASKS") || present("SLURM_STEP_NODELIST"));
+  if (present("OMPI_COMM_WORLD_SIZE") || (!step && present("PMI_RANK") && present("PMI_SIZE")))
+    read_mpirun(info);
+  else if (step && number("SLURM_STEP_NUM_TASKS", number("SLURM_NTASKS", 1)) > 1)
+    read_slurm(info);
+  return info;
+}
+
+int default_threads(int ranks_on_this_node) {
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  int count = 1;
+  if (sched_getaffinity(0, sizeof cores, &cores) == 0)
+    count = CPU_COUNT(&cores);
+  else
+    count = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  return std::max(1, count / std::max(1, ranks_on_this_node));
+}
+
+}  // namespace ab

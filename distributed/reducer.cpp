@@ -1,0 +1,154 @@
+#include "distributed/reducer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <stdexcept>
+
+#include "engine/error.h"
+
+namespace ab {
+
+std::vector<BucketRange> cut_buckets(const std::vector<int64_t>& sizes, int64_t bucket_elements) {
+  std::vector<BucketRange> buckets;
+  int64_t first = 0;
+  for (const int64_t size : sizes) first += size;
+  for (auto size = sizes.rbegin(); size != sizes.rend(); ++size) {
+    first -= *size;
+    if (buckets.empty() || buckets.back().elements + *size > bucket_elements)
+      buckets.push_back({first, 0, 0});
+    BucketRange& bucket = buckets.back();
+    bucket.first = first;
+    bucket.elements += *size;
+    ++bucket.parameters;
+  }
+  return buckets;
+}
+
+GradientReducer::GradientReducer(ParameterStore& store, Communicator& communicator,
+                                 int64_t bucket_bytes, DType reduce_dtype)
+    : store_(store), communicator_(communicator), reduce_dtype_(reduce_dtype) {
+  if (reduce_dtype != DType::kFloat32 && reduce_dtype != DType::kBFloat16)
+    throw ConfigError(std::string("comm.reduce_dtype ") + name_of(reduce_dtype) +
+                      ": gradients are reduced in fp32 or bf16");
+  for (const Parameter& parameter : store.parameters())
+    if (parameter.present && parameter.trainable) parameters_.push_back(&parameter);
+  std::sort(parameters_.begin(), parameters_.end(), [](const Parameter* a, const Parameter* b) {
+    return a->gradient_offset < b->gradient_offset;
+  });
+  std::vector<int64_t> sizes;
+  for (const Parameter* parameter : parameters_) sizes.push_back(parameter->shape.elements());
+  buckets_ = cut_buckets(sizes, bucket_bytes / static_cast<int64_t>(size_of(reduce_dtype)));
+  bucket_of_.resize(parameters_.size());
+  size_t last = parameters_.size();
+  for (size_t b = 0; b < buckets_.size(); ++b)
+    for (int i = 0; i < buckets_[b].parameters; ++i) bucket_of_[--last] = b;
+  pending_.resize(buckets_.size());
+  begin_step();
+}
+
+void GradientReducer::begin_step() {
+  ready_.assign(parameters_.size(), 0);
+  missing_.clear();
+  for (const BucketRange& bucket : buckets_) missing_.push_back(bucket.parameters);
+  next_ = 0;
+}
+
+size_t GradientReducer::index_of(const Parameter& parameter) const {
+  const auto place = std::lower_bound(
+      parameters_.begin(), parameters_.end(), parameter.gradient_offset,
+      [](const Parameter* p, int64_t offset) { return p->gradient_offset < offset; });
+  if (place == parameters_.end() || *place != &parameter)
+    throw std::logic_error("reducer: " + parameter.name +
+                           " was not trainable when the reducer was made; make a new one after a "
+                           "layout change");
+  return static_cast<size_t>(place - parameters_.begin());
+}
+
+void GradientReducer::ready(const Parameter& parameter) {
+  const size_t index = index_of(parameter);
+  if (ready_[index])
+    throw std::logic_error("reducer: " + parameter.name + " is ready a second time in one step");
+  ready_[index] = 1;
+  --missing_[bucket_of_[index]];
+  send_full_buckets();
+}
+
+void GradientReducer::send_full_buckets() {
+  for (; next_ < buckets_.size() && missing_[next_] == 0; ++next_) send(next_);
+}
+
+// The collective seam: where gradients in device memory meet a communicator. A host device's memory
+// is handed over as it is; others are mirrored.
+float* GradientReducer::values_on_host(const BucketRange& bucket) {
+  if (store_.device().kind() == DeviceKind::kHost)
+    return store_.gradients().data().as<float>() + bucket.first;
+  mirror_.resize(static_cast<size_t>(store_.trainable_elements()));
+  return mirror_.data() + bucket.first;
+}
+
+void GradientReducer::send(size_t b) {
+  const BucketRange& bucket = buckets_[b];
+  Device& device = store_.device();
+  float* values = values_on_host(bucket);
+  if (device.kind() != DeviceKind::kHost) {
+    const size_t width = sizeof(float);
+    device.runtime().copy_to_host(device.stream(), values,
+                                  store_.gradients().data().plus_bytes(bucket.first * width),
+                                  bucket.elements * width);
+  }
+  void* travelling = values;
+  if (reduce_dtype_ == DType::kBFloat16) {
+    half_.resize(static_cast<size_t>(store_.trainable_elements()));
+    BFloat16* half = half_.data() + bucket.first;
+#pragma omp simd
+    for (int64_t i = 0; i < bucket.elements; ++i) store(&half[i], values[i]);
+    travelling = half;
+  }
+  pending_[b] = communicator_.start_all_reduce(Purpose::kGradients, travelling, bucket.elements,
+                                               reduce_dtype_);
+}
+
+// After its wait: the mean, back in the flat gradients.
+void GradientReducer::receive(size_t b) {
+  const BucketRange& bucket = buckets_[b];
+  Device& device = store_.device();
+  float* values = values_on_host(bucket);
+  const float scale = 1.0f / static_cast<float>(communicator_.size());
+  const BFloat16* half = reduce_dtype_ == DType::kBFloat16 ? half_.data() + bucket.first : nullptr;
+  if (half) {
+#pragma omp simd
+    for (int64_t i = 0; i < bucket.elements; ++i) values[i] = load(half[i]) * scale;
+  } else if (communicator_.size() > 1) {
+#pragma omp simd
+    for (int64_t i = 0; i < bucket.elements; ++i) values[i] *= scale;
+  }
+  if (device.kind() != DeviceKind::kHost) {
+    const size_t width = sizeof(float);
+    device.runtime().copy_to_device(device.stream(),
+                                    store_.gradients().data().plus_bytes(bucket.first * width),
+                                    values, bucket.elements * width);
+  }
+}
+
+double GradientReducer::finish_step() {
+  Device& device = store_.device();
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    if (ready_[i]) continue;
+    const Tensor& gradient = parameters_[i]->gradient;  // still holds an earlier step's
+    device.runtime().zero(device.stream(), gradient.data(), gradient.bytes());
+    ready_[i] = 1;
+    --missing_[bucket_of_[i]];
+  }
+  send_full_buckets();
+  double waited = 0.0;
+  for (size_t b = 0; b < buckets_.size(); ++b) {
+    const auto start = std::chrono::steady_clock::now();
+    pending_[b]->wait();
+    waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    pending_[b].reset();
+    receive(b);
+  }
+  return waited;
+}
+
+}  // namespace ab
