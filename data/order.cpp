@@ -1,0 +1,85 @@
+// The order of an epoch: Fisher-Yates on Philox numbers (R. Durstenfeld, "Algorithm 235", CACM 7,
+// 1964).
+//   for i = n-1 ... 1: swap p[i] with p[j], j uniform in [0, i]
+// Draw number d of the epoch is the (d mod 2)-th 64-bit half of Philox(seed, order stream + epoch,
+// d/2), its first word in the lower bits. Unbiased: draws below 2^64 mod (i+1) are thrown away,
+// which leaves every remainder equally many draws.
+#include "data/order.h"
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+#include <utility>
+
+#include "data/loader.h"
+#include "engine/error.h"
+#include "kernels/philox.h"
+
+namespace ab {
+
+namespace {
+
+class Draws {
+ public:
+  Draws(uint64_t seed, uint64_t stream) : seed_(seed), stream_(stream) {}
+
+  // Uniform in [0, bound).
+  uint64_t below(uint64_t bound) {
+    const uint64_t surplus = (0 - bound) % bound;  // 2^64 mod bound
+    uint64_t draw = next();
+    while (draw < surplus) draw = next();
+    return draw % bound;
+  }
+
+ private:
+  uint64_t next() {
+    if (drawn_ % 2 == 0) words_ = philox(seed_, stream_, drawn_ / 2);
+    return drawn_++ % 2 == 0 ? uint64_t{words_.y} << 32 | words_.x
+                             : uint64_t{words_.w} << 32 | words_.z;
+  }
+
+  uint64_t seed_, stream_, drawn_ = 0;
+  Random4 words_{};
+};
+
+constexpr int64_t kMaxLocalBatch = 1 << 20;
+
+std::string remedy(int64_t images, int64_t local, int world) {
+  const std::string batch = std::to_string(images / world), ranks = std::to_string(images / local);
+  if (images >= world && images >= local)
+    return "data.local_batch of at most " + batch + ", or at most " + ranks + " ranks, would work";
+  if (images >= world) return "data.local_batch of at most " + batch + " would work";
+  if (images >= local) return "at most " + ranks + " ranks would work";
+  return "one rank with data.local_batch of at most " + std::to_string(images) + " would work";
+}
+
+}  // namespace
+
+std::vector<int64_t> epoch_order(int64_t images, uint64_t seed, int64_t epoch) {
+  std::vector<int64_t> order(static_cast<size_t>(images));
+  std::iota(order.begin(), order.end(), int64_t{0});
+  Draws draws(seed, kOrderStream + static_cast<uint64_t>(epoch));
+  for (size_t i = order.size(); i-- > 1;) std::swap(order[i], order[draws.below(i + 1)]);
+  return order;
+}
+
+int64_t steps_per_epoch(int64_t images, const DataSettings& settings, Split split, int rank,
+                        int world) {
+  const int64_t local = settings.local_batch, global = local * world;
+  if (local < 1 || local > kMaxLocalBatch || world < 1 || rank < 0 || rank >= world)
+    throw ConfigError("data.local_batch " + std::to_string(local) + " on rank " +
+                      std::to_string(rank) + " of " + std::to_string(world) +
+                      "; the batch must be 1 to " + std::to_string(kMaxLocalBatch) +
+                      " and the rank below the world");
+  if (settings.workers < 0)
+    throw ConfigError("data.workers is " + std::to_string(settings.workers) +
+                      "; 0 loads in the training thread, 1 or more in as many threads");
+  if (split == Split::kTest) return (images + global - 1) / global;
+  if (images < global)
+    throw ConfigError(std::to_string(images) + " training images do not fill one step of " +
+                      std::to_string(world) + " ranks x data.local_batch " + std::to_string(local) +
+                      " = " + std::to_string(global) + "; " + remedy(images, local, world));
+  return images / global;
+}
+
+}  // namespace ab
