@@ -1,0 +1,67 @@
+// Plan and ledger are two ways to the same number: they must agree in every entry, to the byte.
+#include "tests/catch.h"
+#include "tests/train/run_fixture.h"
+
+using namespace ab;
+
+namespace {
+
+void check_plan(const Config& config, int ranks, int ranks_per_node) {
+  const auto run = run_training(config, ranks, ranks_per_node);
+  const auto plan = planned(config, ranks, ranks_per_node, run.result.layer_ranks);
+  for (const auto& [key, entry] : run.ledger) {
+    INFO("ledger " << name_of(key.phase) << " " << key.communicator << " "
+                   << name_of(key.collective) << " " << name_of(key.purpose));
+    REQUIRE(plan.count(key) == 1);
+    const LedgerEntry& expected = plan.at(key);
+    CHECK(entry.calls == expected.calls);
+    CHECK(entry.elements == expected.elements);
+    CHECK(entry.payload_bytes == expected.payload_bytes);
+    CHECK(entry.sent_bytes == expected.sent_bytes);
+    CHECK(entry.inter_node_bytes == expected.inter_node_bytes);
+  }
+  REQUIRE(plan.size() == run.ledger.size());
+}
+
+}  // namespace
+
+TEST_CASE("the ledger equals the plan: methods, merges, models") {
+  const std::string model = GENERATE("vit", "resnet");
+  const std::string method = GENERATE("ddp", "ab", "ab-nogroups");
+  CAPTURE(model, method);
+  check_plan(tiny_config(model, {"method=" + method}), 4, 2);
+}
+
+TEST_CASE("the ledger equals the plan: switches that change what travels") {
+  const std::string change =
+      GENERATE("train.sync_bn=off", "train.sync_bn=world", "ab.compat.moments=true",
+               "comm.reduce_dtype=bf16", "comm.bucket_mb=0.001", "train.log_every=5",
+               "ab.guard=true", "train.eval_every=0.5", "ab.merge=learned");
+  CAPTURE(change);
+  check_plan(tiny_config("resnet", {"method=ab", change}), 4, 2);
+}
+
+TEST_CASE("the ledger equals the plan: worlds and groups") {
+  const auto [ranks, group, per_node] =
+      GENERATE(table<int, int, int>({{1, 1, 1}, {3, 1, 1}, {6, 2, 3}, {6, 3, 3}, {2, 1, 2}}));
+  CAPTURE(ranks, group, per_node);
+  const std::string method = ranks == 1 ? "ab-nogroups" : "ab";
+  check_plan(tiny_config("vit", {"method=" + method, "ab.group_size=" + std::to_string(group)}),
+             ranks, per_node);
+}
+
+TEST_CASE("ddp's gradients cost 2 (n-1) x parameters x 4 bytes a step over all ranks") {
+  const auto run = run_training(tiny_config("vit", {"train.steps=5"}), 4);
+  const LedgerKey key{Phase::kWarmup, "world", Collective::kAllReduce, Purpose::kGradients,
+                      DType::kFloat32};
+  REQUIRE(run.ledger.at(key).sent_bytes == 2 * 3 * run.result.params_full * 4 * 5);
+  REQUIRE(run.ledger.at(key).payload_bytes == 4 * run.result.params_full * 4 * 5);
+}
+
+TEST_CASE("groups are silent towards each other: with groups of one nothing at all is sent") {
+  const auto run = run_training(tiny_config("vit", {"method=ab", "ab.group_size=1"}), 4);
+  int64_t in_groups = 0;
+  for (const auto& [key, entry] : run.ledger)
+    if (key.phase == Phase::kAb) in_groups += entry.sent_bytes;
+  REQUIRE(in_groups == 0);
+}

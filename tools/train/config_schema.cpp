@@ -1,0 +1,238 @@
+// One row per configuration key: its field, its limits, its meaning (interface: "Config"). Parsing,
+// config.json, the nearest known key and the reference page are all read off this table.
+#include "tools/train/config_schema.h"
+
+namespace ab {
+namespace {
+
+template <class T>
+struct TypeName;
+template <class T>
+requires std::integral<T>
+struct TypeName<T> {
+  static constexpr const char* kText = "integer";
+};
+template <>
+struct TypeName<double> {
+  static constexpr const char* kText = "number";
+};
+template <>
+struct TypeName<bool> {
+  static constexpr const char* kText = "true, false";
+};
+template <>
+struct TypeName<std::string> {
+  static constexpr const char* kText = "text";
+};
+template <>
+struct TypeName<std::vector<std::string>> {
+  static constexpr const char* kText = "list of texts";
+};
+template <>
+struct TypeName<StepCount> {
+  static constexpr const char* kText = "steps, or \"x%\"";
+};
+template <>
+struct TypeName<CompatSchedule> {
+  static constexpr const char* kText = "{W, S, D}";
+};
+template <class T>
+struct TypeName<std::optional<T>> : TypeName<T> {};
+
+template <class T>
+constexpr bool kIsOptional = false;
+template <class T>
+constexpr bool kIsOptional<std::optional<T>> = true;
+
+template <class Access>
+Key make_key(const char* path, Access access, Limits limits, const char* meaning) {
+  using T = std::remove_cvref_t<decltype(access(std::declval<Config&>()))>;
+  std::string type;
+  for (const char* word : limits.allowed) type += (type.empty() ? "" : ", ") + std::string(word);
+  if (type.empty()) type = expectation(TypeName<T>::kText, limits);
+  return {.path = path,
+          .type = type,
+          .meaning = meaning,
+          .text = std::is_same_v<T, std::string> || std::is_same_v<T, std::optional<std::string>>,
+          .nullable = kIsOptional<T>,
+          .limits = limits,
+          .read = [access](const Json& value, const Where& where,
+                           Config& config) { read_value(value, where, access(config)); },
+          .write = [access](const Config& config) { return write_value(access(config)); }};
+}
+
+// The path of a key is the name of its field.
+#define AB_FIELD(...)                       \
+#__VA_ARGS__, [](auto& config) -> auto& { \
+    return config.__VA_ARGS__;              \
+  }
+
+Limits words(std::vector<const char*> allowed) {
+  return {.allowed = std::move(allowed)};
+}
+Limits from(double low, double high) {
+  return {.low = low, .high = high};
+}
+Limits at_least(double low) {
+  return {.low = low};
+}
+Limits above_zero() {
+  return {.low = 0.0, .above_low = true};
+}
+Limits below_one() {
+  return {.low = 0.0, .high = 1.0, .below_high = true};
+}
+
+// "node" or a number; node is the empty optional.
+Key group_size_key() {
+  Key key =
+      make_key(AB_FIELD(ab.group_size), from(1, 1e6),
+               "ranks of a group, which exchange gradients during AB training; node: the ranks "
+               "of one node");
+  key.type = "node, or an integer of at least 1";
+  key.read = [](const Json& value, const Where& where, Config& config) {
+    if (value.is_string() && value.get_ref<const std::string&>() != "node")
+      fail_value(where, value, "\"node\" or an integer of at least 1");
+    config.ab.group_size.reset();
+    if (!value.is_string()) read_value(value, where, config.ab.group_size);
+  };
+  key.write = [](const Config& config) {
+    return config.ab.group_size ? Json(*config.ab.group_size) : Json("node");
+  };
+  return key;
+}
+
+std::vector<Key> model_keys() {
+  return {
+      make_key(AB_FIELD(method), words({"ddp", "ab", "ab-nogroups"}),
+               "ddp: plain data parallelism; ab: AB-training in groups; ab-nogroups: factored, one "
+               "group"),
+      make_key(AB_FIELD(model.name),
+               words({"vgg16", "resnet18", "resnet34", "resnet50", "vit", "mini-vit"}),
+               "the network; required"),
+      make_key(AB_FIELD(model.classes), from(2, 1e6), "classes; the paper's for the model"),
+      make_key(AB_FIELD(model.image), from(1, 8192), "side of the square image, pixels"),
+      make_key(AB_FIELD(model.channels), from(1, 3), "1 for data.format idx, else 3"),
+      make_key(AB_FIELD(model.width), Limits{.low = 0.0, .high = 16.0, .above_low = true},
+               "factor on the channels of vgg and resnet"),
+      make_key(AB_FIELD(model.depth), from(1, 1000), "blocks of a vit"),
+      make_key(AB_FIELD(model.dim), from(1, 65536), "width of a vit; a multiple of heads"),
+      make_key(AB_FIELD(model.heads), from(1, 1024), "attention heads of a vit"),
+      make_key(AB_FIELD(model.patch), from(1, 1024), "patch side of a vit; divides image"),
+      make_key(AB_FIELD(model.mlp_ratio), from(1, 64), "hidden width of a vit's MLP over dim"),
+      make_key(AB_FIELD(model.drop_path), below_one(), "drop path of a vit's last block"),
+      make_key(AB_FIELD(model.dropout), below_one(), "dropout, before the classifier"),
+      make_key(AB_FIELD(data.format),
+               words({"cifar10", "cifar100", "idx", "image_folder", "synthetic"}),
+               "how the images are stored"),
+      make_key(AB_FIELD(data.dir), {}, "folder of the data set; also --data"),
+      make_key(AB_FIELD(data.local_batch), from(1, 1 << 20), "samples per rank and step"),
+      make_key(AB_FIELD(data.global_batch), from(1, 1 << 30),
+               "samples per step over all ranks; wins over local_batch"),
+      make_key(
+          AB_FIELD(data.augment), words({"cifar", "imagenet", "none"}),
+          "augmentation; null: cifar for cifar10 and cifar100, imagenet for image_folder, else "
+          "none"),
+      make_key(AB_FIELD(data.workers), from(1, 1024), "threads per rank that prepare batches"),
+      make_key(AB_FIELD(data.synthetic_images), from(1, 1e9), "images of format synthetic"),
+  };
+}
+
+std::vector<Key> train_keys() {
+  return {
+      make_key(AB_FIELD(train.epochs), Limits{.low = 0.0, .high = 1e6, .above_low = true},
+               "length of the run and of the cosine"),
+      make_key(AB_FIELD(train.steps_per_epoch), from(1, 1e9),
+               "updates that count as one epoch; null: one pass over the images"),
+      make_key(AB_FIELD(train.steps), from(1, 1e12),
+               "updates of the run; wins over epochs; also --steps"),
+      make_key(AB_FIELD(train.precision), words({"fp32", "bf16"}),
+               "of activations and products; master weights are fp32"),
+      make_key(AB_FIELD(train.seed), at_least(0),
+               "of weights, order and augmentation; also --seed"),
+      make_key(AB_FIELD(train.label_smoothing), below_one(), "share of the target spread evenly"),
+      make_key(AB_FIELD(train.clip_norm), at_least(0),
+               "largest global gradient norm; 0: no clipping"),
+      make_key(AB_FIELD(train.init), words({"orthogonal", "default"}), "initial weights"),
+      make_key(AB_FIELD(train.sync_bn), words({"phase", "world", "off"}),
+               "who shares batch statistics: the ranks that average gradients in this phase, all, "
+               "nobody"),
+      make_key(AB_FIELD(train.eval_every), at_least(0),
+               "epochs between evaluations; 0: only at the end"),
+      make_key(AB_FIELD(train.log_every), from(1, 1e9), "steps between lines of metrics.jsonl"),
+      make_key(AB_FIELD(adamw.lr), above_zero(), "peak learning rate"),
+      make_key(AB_FIELD(adamw.weight_decay), at_least(0), "decoupled weight decay"),
+      make_key(AB_FIELD(adamw.beta1), below_one(), "decay of the first moment"),
+      make_key(AB_FIELD(adamw.beta2), below_one(), "decay of the second moment"),
+      make_key(AB_FIELD(adamw.eps), above_zero(), "added to the root of the second moment"),
+      make_key(AB_FIELD(adamw.decay_exclude), {},
+               "parameters without decay: part of a name, or a pattern with * and ?"),
+      make_key(AB_FIELD(schedule.warmup_epochs), at_least(0), "epochs of linear warm-up"),
+      make_key(AB_FIELD(schedule.warmup_lr), at_least(0), "learning rate of the first step"),
+      make_key(AB_FIELD(schedule.min_lr), at_least(0), "learning rate at the end of the cosine"),
+  };
+}
+
+std::vector<Key> ab_keys() {
+  const Limits share{.of_ab_steps = true};
+  return {
+      make_key(AB_FIELD(ab.warmup_steps), {}, "full-rank steps before the first decomposition"),
+      make_key(AB_FIELD(ab.ab_steps), {}, "steps of a group phase"),
+      make_key(AB_FIELD(ab.rebound_steps), share, "full-rank steps after a merge"),
+      make_key(AB_FIELD(ab.lr_rebound_steps), share,
+               "steps in which the learning rate climbs back after a border"),
+      make_key(AB_FIELD(ab.sigma_cutoff), below_one(),
+               "singular values up to this share of the largest are dropped"),
+      group_size_key(),
+      make_key(AB_FIELD(ab.merge), words({"all", "learned"}),
+               "average a factor over all ranks, or over those that trained it"),
+      make_key(AB_FIELD(ab.forward), words({"auto", "dense", "thin"}),
+               "compute with A B multiplied out, with two thin products, or the cheaper"),
+      make_key(AB_FIELD(ab.exclude), {},
+               "layers that stay dense: part of a name, or a pattern with * and ?"),
+      make_key(AB_FIELD(ab.guard), {}, "a layer stays dense where k(m+n) >= mn"),
+      make_key(AB_FIELD(ab.svd), words({"auto", "gram", "full"}),
+               "decomposition of the Gram matrix, full SVD, or what the cutoff allows"),
+      make_key(AB_FIELD(ab.compat.schedule), {},
+               "the reference's counting: W warm-up, cycles of S steps, D of them full-rank"),
+      make_key(AB_FIELD(ab.compat.first_cut), {},
+               "false: the first decomposition keeps every singular value"),
+      make_key(AB_FIELD(ab.compat.moments), {},
+               "true: the reference's moments (stale, sliced, not averaged)"),
+      make_key(AB_FIELD(comm.bucket_mb), Limits{.low = 0.0, .high = 65536.0, .above_low = true},
+               "MiB of gradients per all-reduce"),
+      make_key(AB_FIELD(comm.reduce_dtype), words({"fp32", "bf16"}), "of gradients on the wire"),
+      make_key(AB_FIELD(comm.timeout_s), above_zero(), "seconds before a silent rank ends the run"),
+      make_key(AB_FIELD(checkpoint.every_steps), from(1, 1e12),
+               "steps between checkpoints; null: at the end and on request"),
+      make_key(AB_FIELD(checkpoint.keep), from(1, 1e6), "checkpoints that stay"),
+  };
+}
+
+#undef AB_FIELD
+
+}  // namespace
+
+const std::vector<Key>& config_schema() {
+  static const std::vector<Key> keys = [] {
+    std::vector<Key> all = model_keys();
+    for (auto part : {train_keys(), ab_keys()}) all.insert(all.end(), part.begin(), part.end());
+    return all;
+  }();
+  return keys;
+}
+
+const Key* find_key(const std::string& path) {
+  for (const Key& key : config_schema())
+    if (key.path == path) return &key;
+  return nullptr;
+}
+
+bool is_section(const std::string& path) {
+  for (const Key& key : config_schema())
+    if (key.path.size() > path.size() && key.path.compare(0, path.size() + 1, path + ".") == 0)
+      return true;
+  return false;
+}
+
+}  // namespace ab

@@ -1,0 +1,51 @@
+#include "tools/train/eval_command.h"
+
+#include <cstdio>
+#include <filesystem>
+
+#include "distributed/launch.h"
+#include "engine/error.h"
+#include "tools/train/evaluation.h"
+#include "tools/train/rank_program.h"
+#include "tools/train/weights.h"
+
+namespace ab {
+namespace {
+
+// A file, a checkpoint's folder, or a run's folder, of which the newest complete checkpoint is
+// taken.
+std::string weights_file(const std::string& path) {
+  namespace fs = std::filesystem;
+  if (!fs::is_directory(path)) return path;
+  if (fs::exists(path + "/weights.safetensors")) return path + "/weights.safetensors";
+  std::string newest;
+  if (fs::is_directory(path + "/checkpoints"))
+    for (const auto& entry : fs::directory_iterator(path + "/checkpoints"))
+      if (fs::exists(entry.path() / "DONE")) newest = std::max(newest, entry.path().string());
+  if (newest.empty())
+    throw DataError("--checkpoint " + path +
+                    ": no weights.safetensors and no complete checkpoint in it");
+  return newest + "/weights.safetensors";
+}
+
+}  // namespace
+
+int eval_command(const Options& options) {
+  return run_on_ranks(0, 600.0, [&](Communicator& world, const RankPlace& place) {
+    const Config config = load_config(options.config, options.settings);
+    const DataSettings data = data_settings(config);
+    const auto images = open_dataset(data, Split::kTest);
+    const auto device =
+        Device::create(options.device == "cuda" ? DeviceKind::kCuda : DeviceKind::kHost,
+                       world.rank() % place.ranks_per_node, default_threads(place.ranks_per_node));
+    Replica replica(config, Resolved{}, *device);
+    load_weights(replica.store, weights_file(options.checkpoint));
+    const EvalRecord record = Evaluation(*images, data, replica, world).run(0);
+    if (world.rank() == 0)
+      std::printf("images %lld  loss %.4f  top-1 %.2f %%  top-5 %.2f %%\n",
+                  static_cast<long long>(record.images), record.loss, 100.0 * record.top1,
+                  100.0 * record.top5);
+  });
+}
+
+}  // namespace ab

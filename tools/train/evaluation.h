@@ -1,0 +1,25 @@
+// Evaluation: loss and accuracy over a whole split, every image exactly once, dealt over the ranks.
+#pragma once
+#include "distributed/communicator.h"
+#include "tools/train/replica.h"
+#include "tools/train/run_folder.h"
+
+namespace ab {
+
+class Evaluation {
+ public:
+  Evaluation(const Dataset& images, const DataSettings& settings, Replica& replica,
+             Communicator& world);
+
+  // The same on every rank. Running batch statistics; no label smoothing in the loss.
+  EvalRecord run(int64_t step);
+
+ private:
+  Replica& replica_;
+  Communicator& world_;
+  Loader loader_;
+  DeviceBatch batch_;
+  Arena arena_;
+};
+
+}  // namespace ab

@@ -1,0 +1,38 @@
+// abtrain: the program. Reads the command line and hands over to one command.
+#include <cstdio>
+
+#include "tools/train/doctor.h"
+#include "tools/train/eval_command.h"
+#include "tools/train/exit_codes.h"
+#include "tools/train/plan_command.h"
+#include "tools/train/train_command.h"
+
+namespace {
+
+int doctor_command(const ab::Options& options) {
+  const ab::Json report = ab::doctor_report();
+  std::printf("%s\n", options.json ? report.dump(2).c_str() : ab::doctor_text(report).c_str());
+  return ab::kExitDone;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return ab::guarded([&] {
+    const ab::Options options = ab::parse_options(argc, argv);
+    switch (options.command) {
+      case ab::Command::kTrain:
+        return ab::train_command(options);
+      case ab::Command::kEval:
+        return ab::eval_command(options);
+      case ab::Command::kPlan:
+        return ab::plan_command(options);
+      case ab::Command::kDoctor:
+        return doctor_command(options);
+      case ab::Command::kShowText:
+        break;
+    }
+    std::printf("%s\n", options.text.c_str());
+    return static_cast<int>(ab::kExitDone);
+  });
+}

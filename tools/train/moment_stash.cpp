@@ -1,0 +1,57 @@
+#include "tools/train/moment_stash.h"
+
+#include <algorithm>
+
+namespace ab {
+namespace {
+
+// The overlapping top-left corner of `from` in a zeroed (rows, cols) matrix: rank is one of the
+// extents.
+std::vector<float> fitted(const std::vector<float>& from, int64_t from_rows, int64_t from_cols,
+                          int64_t rows, int64_t cols) {
+  std::vector<float> to(static_cast<size_t>(rows * cols), 0.0f);
+  for (int64_t r = 0; r < std::min(rows, from_rows); ++r)
+    std::copy_n(from.begin() + r * from_cols, std::min(cols, from_cols), to.begin() + r * cols);
+  return to;
+}
+
+}  // namespace
+
+void MomentStash::save(Replica& replica, const FactoredWeight& weight) {
+  Runtime& runtime = replica.device.runtime();
+  for (const Parameter* p : {&weight.dense(), &weight.a(), &weight.b()}) {
+    if (!p->present || !p->trainable) continue;
+    Moments& moments = saved_[p->name];
+    moments.rows = p->shape[0];
+    moments.cols = p->shape.elements() / p->shape[0];
+    moments.updates = replica.adamw.updates(*p);
+    moments.first.resize(static_cast<size_t>(p->shape.elements()));
+    moments.second.resize(moments.first.size());
+    const Stream stream = replica.device.stream();
+    runtime.copy_to_host(stream, moments.first.data(), replica.adamw.first_moment(*p).data(),
+                         p->value.bytes());
+    runtime.copy_to_host(stream, moments.second.data(), replica.adamw.second_moment(*p).data(),
+                         p->value.bytes());
+  }
+}
+
+void MomentStash::restore(Replica& replica, const FactoredWeight& weight) {
+  Runtime& runtime = replica.device.runtime();
+  const Stream stream = replica.device.stream();
+  for (const Parameter* p : {&weight.dense(), &weight.a(), &weight.b()}) {
+    const auto found = saved_.find(p->name);
+    if (!p->present || !p->trainable || found == saved_.end()) continue;
+    const Moments& moments = found->second;
+    const int64_t rows = p->shape[0], cols = p->shape.elements() / rows;
+    const auto put = [&](const std::vector<float>& values, const Tensor& to) {
+      const std::vector<float> whole = fitted(values, moments.rows, moments.cols, rows, cols);
+      runtime.copy_to_device(stream, to.data(), whole.data(), to.bytes());
+      runtime.synchronize(stream);
+    };
+    put(moments.first, replica.adamw.first_moment(*p));
+    put(moments.second, replica.adamw.second_moment(*p));
+    replica.adamw.updates(*p) = moments.updates;
+  }
+}
+
+}  // namespace ab

@@ -1,0 +1,28 @@
+// MomentStash: AdamW moments that outlive a change of layout, for compat.moments (the reference's
+// rule): W goes on with the moments it had before the last decomposition, A and B with those of the
+// last cycle, cut or zero-padded to the new rank.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tools/train/replica.h"
+
+namespace ab {
+
+class MomentStash {
+ public:
+  // Remembers the moments of the trainable ones among W, A and B.
+  void save(Replica& replica, const FactoredWeight& weight);
+  // Puts remembered moments back where a tensor of that name is trainable again.
+  void restore(Replica& replica, const FactoredWeight& weight);
+
+ private:
+  struct Moments {
+    int64_t rows = 0, cols = 0, updates = 0;
+    std::vector<float> first, second;
+  };
+  std::map<std::string, Moments> saved_;  // by parameter name
+};
+
+}  // namespace ab

@@ -1,0 +1,183 @@
+// The command line; flags are those of the interface, and every short one names the key it sets.
+#include "tools/train/options.h"
+
+#include <CLI/CLI.hpp>
+
+#include "engine/error.h"
+
+namespace ab {
+namespace {
+
+// What CLI11 fills and becomes settings afterwards.
+struct Flags {
+  std::vector<std::string> set;
+  std::string method, data, steps, seed;
+};
+
+void add_config(CLI::App& command, Options& options, Flags& flags) {
+  command
+      .add_option("--config", options.config,
+                  "configuration, a JSON file; examples lie in models/configs, "
+                  "`abtrain help-config` explains the keys")
+      ->required()
+      ->type_name("FILE");
+  command
+      .add_option("--set", flags.set,
+                  "set a key, as in ab.sigma_cutoff=0.1 or ab.ab_steps=\"5%\"; may be repeated")
+      ->type_name("KEY=VALUE");
+}
+
+void add_method(CLI::App& command, Flags& flags) {
+  command
+      .add_option("--method", flags.method,
+                  "ddp (plain data parallelism), ab (AB-training in groups) or ab-nogroups "
+                  "(factored, one group); sets method")
+      ->type_name("NAME");
+}
+
+void add_device(CLI::App& command, Options& options) {
+  command
+      .add_option("--device", options.device,
+                  "host (this machine's cores, the default) or cuda (one GPU per rank)")
+      ->check(CLI::IsMember({"host", "cuda"}))
+      ->type_name("NAME");
+}
+
+void add_data(CLI::App& command, Flags& flags) {
+  command.add_option("--data", flags.data, "folder of the data set; sets data.dir")
+      ->type_name("DIR");
+}
+
+void add_train(CLI::App& app, Options& options, Flags& flags) {
+  CLI::App& train = *app.add_subcommand(
+      "train", "train a network; ranks come from mpirun or srun, or from --local-ranks");
+  add_config(train, options, flags);
+  add_method(train, flags);
+  add_device(train, options);
+  add_data(train, flags);
+  train
+      .add_option("--out", options.out,
+                  "new folder for what the run leaves behind; default: "
+                  "runs/<config>-<method>-<date>-<time>")
+      ->type_name("DIR");
+  train.add_option("--steps", flags.steps, "updates to make; sets train.steps")->type_name("N");
+  train.add_option("--seed", flags.seed, "of weights, order and augmentation; sets train.seed")
+      ->type_name("N");
+  train
+      .add_option("--local-ranks", options.local_ranks,
+                  "run N ranks as threads of this process, without a launcher")
+      ->check(CLI::Range(1, 4096))
+      ->type_name("N");
+  train
+      .add_option("--resume", options.resume,
+                  "go on from the newest complete checkpoint: of the run in DIR, or (auto) of the "
+                  "one in --out, where there is one")
+      ->type_name("auto|DIR");
+  train.add_flag("--trace", options.trace,
+                 "write a timeline of each rank into the run's folder, to open in Perfetto");
+  train.callback([&] { options.command = Command::kTrain; });
+}
+
+void add_eval(CLI::App& app, Options& options, Flags& flags) {
+  CLI::App& eval = *app.add_subcommand("eval", "validation loss, top-1 and top-5 of a checkpoint");
+  add_config(eval, options, flags);
+  eval.add_option("--checkpoint", options.checkpoint,
+                  "a folder checkpoints/step-… of a run, or a .safetensors file")
+      ->required()
+      ->type_name("PATH");
+  add_data(eval, flags);
+  add_device(eval, options);
+  eval.callback([&] { options.command = Command::kEval; });
+}
+
+void add_plan(CLI::App& app, Options& options, Flags& flags) {
+  CLI::App& plan = *app.add_subcommand(
+      "plan", "phases, parameters, memory and traffic of a run before it starts; needs no device");
+  add_config(plan, options, flags);
+  add_method(plan, flags);
+  plan.add_option("--nodes", options.nodes, "nodes of the run")
+      ->required()
+      ->check(CLI::Range(1, 1 << 20))
+      ->type_name("N");
+  plan.add_option("--ranks-per-node", options.ranks_per_node, "ranks (GPUs) on each node")
+      ->required()
+      ->check(CLI::Range(1, 4096))
+      ->type_name("R");
+  plan.add_option("--ranks-from", options.ranks_from,
+                  "folder of a finished run whose layer ranks are replayed; without it the plan "
+                  "shows the interval from rank 1 to full rank")
+      ->type_name("RUN_DIR");
+  plan.add_option("--link-gbit", options.link_gbit,
+                  "speed of a node's link in Gbit/s, for transfer times")
+      ->check(CLI::PositiveNumber)
+      ->type_name("X");
+  plan.add_flag("--json", options.json, "one JSON object on stdout, nothing else");
+  plan.callback([&] { options.command = Command::kPlan; });
+}
+
+std::vector<Setting> settings_of(const Flags& flags) {
+  std::vector<Setting> settings;
+  for (const std::string& text : flags.set) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0)
+      throw ConfigError("--set " + text + ": expected key=value, as in --set ab.sigma_cutoff=0.1");
+    settings.push_back({text.substr(0, equals), text.substr(equals + 1), "--set"});
+  }
+  const auto add = [&](const char* key, const std::string& value, const char* flag) {
+    if (!value.empty()) settings.push_back({key, value, flag});
+  };
+  add("method", flags.method, "--method");
+  add("data.dir", flags.data, "--data");
+  add("train.steps", flags.steps, "--steps");
+  add("train.seed", flags.seed, "--seed");
+  return settings;
+}
+
+// "--confg" -> where to read about the flags of the subcommand that was meant.
+std::string help_hint(const CLI::App& app) {
+  const auto chosen = app.get_subcommands();
+  return "; see abtrain " + (chosen.empty() ? "" : chosen.back()->get_name() + " ") + "--help";
+}
+
+}  // namespace
+
+Options parse_options(const std::vector<std::string>& arguments) {
+  Options options;
+  Flags flags;
+  CLI::App app("abtrain: data-parallel training that exchanges low-rank factors inside groups",
+               "abtrain");
+  app.set_version_flag("--version", version_text(), "print version and commit");
+  app.require_subcommand(0, 1);
+  add_train(app, options, flags);
+  add_eval(app, options, flags);
+  add_plan(app, options, flags);
+  CLI::App& doctor = *app.add_subcommand(
+      "doctor", "what is built in and found on this machine, what is wrong and how to mend it");
+  doctor.add_flag("--json", options.json, "one JSON object on stdout, nothing else");
+  doctor.callback([&] { options.command = Command::kDoctor; });
+  app.add_subcommand("help-config", "all keys of a configuration, as a page of Markdown")
+      ->callback([&] { options.text = config_reference(); });
+  try {
+    // The library takes a vector from its end.
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+  } catch (const CLI::CallForHelp&) {
+    options.command = Command::kShowText;
+    options.text = app.help();
+    return options;
+  } catch (const CLI::CallForVersion&) {
+    options.command = Command::kShowText;
+    options.text = version_text() + "\n";
+    return options;
+  } catch (const CLI::ParseError& error) {
+    throw ConfigError(error.what() + help_hint(app));
+  }
+  if (options.command == Command::kShowText && options.text.empty()) options.text = app.help();
+  options.settings = settings_of(flags);
+  return options;
+}
+
+Options parse_options(int argc, char** argv) {
+  return parse_options(std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
+}
+
+}  // namespace ab

@@ -1,0 +1,40 @@
+// The command line of abtrain (CLI11): subcommands train, eval, plan, doctor, help-config.
+// parse_options never prints or exits: help and version come back as text, a usage error is a
+// ConfigError (exit 2).
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tools/train/config.h"
+
+namespace ab {
+
+enum class Command : uint8_t { kShowText, kTrain, kEval, kPlan, kDoctor };
+
+struct Options {
+  Command command = Command::kShowText;
+  std::string text;  // kShowText: what to print on stdout (help, version, the configuration page)
+
+  std::string config;             // file; train, eval, plan
+  std::vector<Setting> settings;  // --set and the short flags, in the order that load_config wants
+  std::string device = "host";    // host, cuda; train, eval
+  std::string out;                // train; empty: default_run_folder()
+  int local_ranks = 0;            // train; 0: ranks come from the launcher
+  std::string resume;             // train; empty, "auto", or a folder
+  bool trace = false;             // train
+  std::string checkpoint;         // eval
+  int nodes = 0, ranks_per_node = 0;  // plan
+  std::string ranks_from;             // plan: a run's folder
+  double link_gbit = 0.0;             // plan; 0: no transfer times
+  bool json = false;                  // plan, doctor
+};
+
+Options parse_options(const std::vector<std::string>& arguments);  // without the program's name
+Options parse_options(int argc, char** argv);
+
+std::string version_text();  // "abtrain 0.1.0 (1a2b3c4d5e6f)"
+const char* version_number();
+const char* version_commit();  // 12 digits, "+dirty" when modified, "unknown" outside git
+
+}  // namespace ab

@@ -1,0 +1,59 @@
+// PhaseBorder: the one place where layers, optimiser, groups and ledger meet (method.md sections 4
+// to 6).
+//   decompose   W = A B, small singular values dropped; each group trains A or B from here on
+//   merge       A and B averaged over the world, W = A B on every rank
+// Both change the store's layout: a reducer made before is stale afterwards.
+#pragma once
+#include <vector>
+
+#include "distributed/communicator.h"
+#include "tools/train/moment_stash.h"
+#include "tools/train/replica.h"
+#include "tools/train/run_folder.h"
+
+namespace ab {
+
+// Who trains together in the AB phase.
+struct GroupPlace {
+  Communicator* communicator = nullptr;  // the group; for ab-nogroups the world
+  int index = 0, count = 1;
+  bool trains_a = false;  // else B; ab-nogroups: everybody trains B
+};
+
+// Which group rank decomposes which weight: the costliest first, each to the rank with the least
+// work so far. Cost m n^2; pure, the same on every rank.
+std::vector<int> deal_out_layers(const std::vector<FactoredWeight*>& weights, int ranks);
+
+class PhaseBorder {
+ public:
+  PhaseBorder(const Config& config, Replica& replica, Communicator& world, const GroupPlace& place);
+
+  // Returns what was kept of each layer, the same on every rank of a group.
+  std::vector<RankRecord> decompose(int cycle);
+  void merge();
+  // Batch-norm running statistics, averaged over the world where they are not synchronised.
+  void average_statistics();
+  // Throws CommunicationError when replicas that should be equal are not.
+  void check_replicas(const char* when);
+
+ private:
+  struct Decomposed {
+    FactoredWeight* weight;
+    Factors factors;  // of the layers this rank owns
+    DecompositionReport report;
+  };
+  std::vector<Decomposed> decompose_owned(int cycle, const std::vector<int>& owners);
+  void share_reports(std::vector<Decomposed>& layers);
+  void install_factors(const std::vector<Decomposed>& layers, const std::vector<int>& owners);
+  void average_factors_and_rest();
+  void average_moments();
+  void multiply_back();
+
+  const Config& config_;
+  Replica& replica_;
+  Communicator& world_;
+  GroupPlace place_;
+  MomentStash stash_;
+};
+
+}  // namespace ab

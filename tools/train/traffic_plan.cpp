@@ -1,0 +1,264 @@
+#include "tools/train/traffic_plan.h"
+
+#include <algorithm>
+
+#include "distributed/groups.h"
+#include "distributed/ledger_gather.h"
+#include "distributed/reducer.h"
+#include "distributed/traffic.h"
+#include "tools/train/phase_border.h"
+
+namespace ab {
+namespace {
+
+constexpr int64_t kReportFields = 6;      // of a decomposition, per layer
+constexpr int64_t kEvaluationFields = 4;  // loss, top-1, top-5, images
+
+// Adds up what all ranks of a world (or of all its groups) send.
+class Traffic {
+ public:
+  Traffic(const WorldLayout& layout, int group_size) : group_size_(group_size) {
+    for (int rank = 0; rank < layout.world; ++rank) nodes_.push_back(rank / layout.ranks_per_node);
+  }
+
+  Phase phase = Phase::kStart;
+  bool in_groups = false;  // the following collectives run in every group at once
+
+  int ranks() const { return in_groups ? group_size_ : static_cast<int>(nodes_.size()); }
+
+  void add(Collective collective, Purpose purpose, DType dtype, int64_t elements, int64_t calls,
+           int root = 0) {
+    const int n = ranks();
+    for (int first = 0; first < static_cast<int>(nodes_.size()); first += n)
+      add_in(first, n, collective, purpose, dtype, elements, calls, root);
+  }
+  // Only in the groups that train A (or B).
+  void add_half(bool a, Purpose purpose, DType dtype, int64_t elements, int64_t calls) {
+    const int n = ranks(), groups = static_cast<int>(nodes_.size()) / n;
+    for (int group = 0; group < groups; ++group)
+      if (!in_groups || trains_a(group, groups) == a)
+        add_in(group * n, n, Collective::kAllReduce, purpose, dtype, elements, calls, 0);
+  }
+
+  std::map<LedgerKey, LedgerEntry> entries;
+  const std::vector<int>& nodes() const { return nodes_; }
+
+ private:
+  void add_in(int first, int n, Collective collective, Purpose purpose, DType dtype,
+              int64_t elements, int64_t calls, int root) {
+    if (calls == 0) return;
+    const std::vector<int> nodes(nodes_.begin() + first, nodes_.begin() + first + n);
+    LedgerEntry& entry =
+        entries[{phase, in_groups ? "group" : "world", collective, purpose, dtype}];
+    for (int rank = 0; rank < n; ++rank) {
+      const LedgerEntry one = cost_of(collective, elements, dtype, rank, root, nodes);
+      entry.calls += one.calls * calls;
+      entry.elements += one.elements * calls;
+      entry.payload_bytes += one.payload_bytes * calls;
+      entry.sent_bytes += one.sent_bytes * calls;
+      entry.inter_node_bytes += one.inter_node_bytes * calls;
+    }
+  }
+
+  int group_size_;
+  std::vector<int> nodes_;
+};
+
+struct Planner {
+  const Config& config;
+  const Resolved& resolved;
+  Replica& replica;
+  Method method;
+  Traffic traffic;
+
+  std::vector<BucketRange> buckets() const {
+    std::vector<int64_t> sizes;
+    for (const Parameter& p : replica.store.parameters())
+      if (p.present && p.trainable) sizes.push_back(p.shape.elements());
+    const auto bytes = static_cast<int64_t>(config.comm.bucket_mb * (1 << 20));
+    return cut_buckets(sizes, bytes / static_cast<int64_t>(size_of(reduce_dtype_of(config))));
+  }
+  int64_t buffer_elements() const {
+    const Tensor values = replica.store.buffer_values();
+    return values ? values.elements() : 0;
+  }
+
+  void world(Purpose purpose, DType dtype, int64_t elements) {
+    if (elements > 0) traffic.add(Collective::kAllReduce, purpose, dtype, elements, 1);
+  }
+  void hash() { traffic.add(Collective::kAllGather, Purpose::kHash, DType::kInt64, 1, 1); }
+  void unsynchronised_statistics() {
+    if (config.train.sync_bn == "off" && traffic.nodes().size() > 1)
+      world(Purpose::kMergeStatistics, DType::kFloat32, buffer_elements());
+  }
+
+  void steps(const PhaseSpan& span, const std::vector<int64_t>* ranks);
+  void gradients(bool a, int64_t count);
+  void statistics(const PhaseSpan& span);
+  void decompose(const std::vector<int64_t>& ranks);
+  void merge(const std::vector<int64_t>& ranks);
+  void evaluations(const std::vector<int64_t>& at);
+};
+
+void Planner::gradients(bool a, int64_t count) {
+  for (const BucketRange& bucket : buckets())
+    traffic.add_half(a, Purpose::kGradients, reduce_dtype_of(config), bucket.elements, count);
+}
+
+void Planner::steps(const PhaseSpan& span, const std::vector<int64_t>* ranks) {
+  const int64_t count = span.to - span.from, every = config.train.log_every;
+  traffic.phase = span.phase == StepPhase::kAb       ? Phase::kAb
+                  : span.phase == StepPhase::kWarmup ? Phase::kWarmup
+                                                     : Phase::kRebound;
+  traffic.in_groups = trains_in_groups(method, span.phase);
+  if (!ranks) {
+    for (const BucketRange& bucket : buckets())
+      traffic.add(Collective::kAllReduce, Purpose::kGradients, reduce_dtype_of(config),
+                  bucket.elements, count);
+  } else {
+    if (traffic.in_groups) {
+      shape_as_factored(replica, *ranks, true);
+      gradients(true, count);
+    }
+    shape_as_factored(replica, *ranks, false);
+    gradients(false, count);
+    shape_as_dense(replica);
+  }
+  int64_t logged = span.to / every - span.from / every;
+  if (span.to == resolved.total_steps && span.to % every != 0) ++logged;
+  traffic.add(Collective::kAllReduce, Purpose::kMetrics, DType::kFloat64, 1, logged);
+  if (config.train.sync_bn == "world") traffic.in_groups = false;
+  statistics(span);
+  traffic.in_groups = false;
+}
+
+// Per batch norm and step: two sums of C floats forward, one of 2C backward.
+void Planner::statistics(const PhaseSpan& span) {
+  if (config.train.sync_bn == "off" || traffic.ranks() == 1) return;
+  const int64_t count = span.to - span.from;
+  for (const Parameter& buffer : replica.store.buffers()) {
+    if (!buffer.name.ends_with(".running_mean")) continue;
+    const int64_t channels = buffer.shape.elements();
+    traffic.add(Collective::kAllReduce, Purpose::kBatchNorm, DType::kFloat32, channels, 2 * count);
+    traffic.add(Collective::kAllReduce, Purpose::kBatchNorm, DType::kFloat32, 2 * channels, count);
+  }
+}
+
+void Planner::decompose(const std::vector<int64_t>& ranks) {
+  traffic.phase = Phase::kDecompose;
+  unsynchronised_statistics();
+  traffic.in_groups = method == Method::kAb;
+  const std::vector<int> owners = deal_out_layers(replica.factorable, traffic.ranks());
+  traffic.add(Collective::kAllReduce, Purpose::kRanks, DType::kFloat64,
+              kReportFields * static_cast<int64_t>(ranks.size()), 1);
+  for (size_t i = 0; i < ranks.size(); ++i) {
+    if (ranks[i] == 0) continue;
+    const FactoredWeight& weight = *replica.factorable[i];
+    for (const int64_t side : {weight.m(), weight.n()})
+      traffic.add(Collective::kBroadcast, Purpose::kFactors, DType::kFloat32, ranks[i] * side, 1,
+                  owners[i]);
+  }
+  traffic.in_groups = false;
+  hash();
+}
+
+void Planner::merge(const std::vector<int64_t>& ranks) {
+  traffic.phase = Phase::kMerge;
+  if (method == Method::kAb) {
+    int64_t factors = 0, rest = replica.full_elements;
+    for (size_t i = 0; i < ranks.size(); ++i) {
+      const FactoredWeight& weight = *replica.factorable[i];
+      if (ranks[i] == 0) continue;
+      factors += ranks[i] * (weight.m() + weight.n());
+      rest -= weight.m() * weight.n();
+    }
+    world(Purpose::kMergeFactors, DType::kFloat32, factors);
+    world(Purpose::kMergeUnfactored, DType::kFloat32, rest);
+    if (!config.ab.compat.moments) world(Purpose::kMergeMoments, DType::kFloat32, 2 * rest);
+    world(Purpose::kMergeStatistics, DType::kFloat32, buffer_elements());
+  } else {
+    unsynchronised_statistics();
+  }
+  hash();
+}
+
+void Planner::evaluations(const std::vector<int64_t>& at) {
+  traffic.phase = Phase::kEvaluate;
+  for (size_t i = 0; i < at.size(); ++i) {
+    unsynchronised_statistics();
+    world(Purpose::kEvaluation, DType::kFloat64, kEvaluationFields);
+  }
+}
+
+LayerRanks rows_of(const Replica& replica, int cycles, bool full) {
+  std::vector<int64_t> row;
+  for (const FactoredWeight* weight : replica.factorable) row.push_back(full ? weight->n() : 1);
+  return LayerRanks(static_cast<size_t>(cycles), row);
+}
+
+}  // namespace
+
+std::map<LedgerKey, LedgerEntry> plan_traffic(const Config& config, const Resolved& resolved,
+                                              const WorldLayout& layout, Replica& replica,
+                                              const LayerRanks& ranks) {
+  const RunPlan plan = make_run_plan(config, resolved);
+  Planner planner{config, resolved, replica, method_of(config),
+                  Traffic(layout, resolved.group_size)};
+  planner.hash();
+  for (const PhaseSpan& span : plan.spans) {
+    const bool factored = span.phase == StepPhase::kAb;
+    const std::vector<int64_t>* row = factored ? &ranks.at(span.cycle) : nullptr;
+    if (factored) planner.decompose(*row);
+    planner.steps(span, row);
+    if (factored) planner.merge(*row);
+  }
+  planner.evaluations(plan.evaluations);
+  book_gather(planner.traffic.entries, planner.traffic.nodes());
+  return planner.traffic.entries;
+}
+
+LayerRanks lowest_ranks(const Replica& replica, int cycles) {
+  return rows_of(replica, cycles, false);
+}
+LayerRanks highest_ranks(const Replica& replica, int cycles) {
+  return rows_of(replica, cycles, true);
+}
+
+int count_cycles(const std::vector<PhaseSpan>& spans) {
+  return static_cast<int>(std::count_if(spans.begin(), spans.end(), [](const PhaseSpan& span) {
+    return span.phase == StepPhase::kAb;
+  }));
+}
+
+int64_t sent_bytes(const std::map<LedgerKey, LedgerEntry>& entries) {
+  int64_t total = 0;
+  for (const auto& [key, entry] : entries) total += entry.sent_bytes;
+  return total;
+}
+
+int64_t inter_node_bytes(const std::map<LedgerKey, LedgerEntry>& entries) {
+  int64_t total = 0;
+  for (const auto& [key, entry] : entries) total += entry.inter_node_bytes;
+  return total;
+}
+
+void shape_as_factored(Replica& replica, const std::vector<int64_t>& ranks, bool trains_a) {
+  for (size_t i = 0; i < ranks.size(); ++i) {
+    FactoredWeight& weight = *replica.factorable[i];
+    if (ranks[i] == 0) {
+      weight.become_dense();
+      continue;
+    }
+    weight.become_factored(ranks[i]);
+    weight.a().trainable = trains_a;
+    weight.b().trainable = !trains_a;
+  }
+  replica.adamw.relayout(replica.store.layout());
+}
+
+void shape_as_dense(Replica& replica) {
+  for (FactoredWeight* weight : replica.factorable) weight->become_dense();
+  replica.adamw.relayout(replica.store.layout());
+}
+
+}  // namespace ab

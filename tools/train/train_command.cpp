@@ -1,0 +1,151 @@
+#include "tools/train/train_command.h"
+
+#include <chrono>
+#include <ctime>
+#include <filesystem>
+#include <mutex>
+
+#include "distributed/launch.h"
+#include "distributed/ledger_gather.h"
+#include "tools/train/efficiency.h"
+#include "tools/train/rank_program.h"
+#include "tools/train/traffic_plan.h"
+#include "tools/train/trainer.h"
+#include "tools/train/weights.h"
+
+namespace ab {
+namespace {
+
+struct Datasets {
+  std::unique_ptr<Dataset> train, test;
+};
+
+Datasets open_datasets(const Config& config) {
+  const DataSettings settings = data_settings(config);
+  return {open_dataset(settings, Split::kTrain), open_dataset(settings, Split::kTest)};
+}
+
+DeviceKind device_kind(const std::string& name) {
+  return name == "cuda" ? DeviceKind::kCuda : DeviceKind::kHost;
+}
+
+// Bytes of plain data parallelism for the same steps and ranks, by the planner's formula, which the
+// tests hold equal to a ddp run's ledger.
+int64_t ddp_bytes(Config config, int64_t images, const WorldLayout& layout) {
+  config.method = "ddp";
+  const Resolved resolved = resolve(config, images, layout.world, layout.ranks_per_node);
+  const auto dry = Device::create(DeviceKind::kDry);
+  Replica replica(config, resolved, *dry);
+  return sent_bytes(plan_traffic(config, resolved, layout, replica, {}));
+}
+
+void save_final_weights(Replica& replica, const RunFolder& folder, int64_t step) {
+  char name[32];
+  std::snprintf(name, sizeof name, "step-%08lld", static_cast<long long>(step));
+  const std::string path = folder.path() + "/checkpoints/" + name;
+  std::filesystem::create_directories(path);
+  save_weights(replica.store, path + "/weights.safetensors", {{"step", std::to_string(step)}});
+  write_whole_file(path + "/DONE", "");
+}
+
+// One rank's part of a run.
+class Run {
+ public:
+  Run(const Options& options, const Config& config, const Datasets& data, Communicator& world,
+      const RankPlace& place)
+      : config_(config),
+        data_(data),
+        world_(world),
+        layout_{world.size(), place.ranks_per_node},
+        resolved_(resolve(config, data.train->size(), layout_.world, layout_.ranks_per_node)),
+        device_(Device::create(device_kind(options.device), world.rank() % place.ranks_per_node,
+                               default_threads(place.ranks_per_node))) {
+    if (world.rank() == 0) open_folder(options);
+  }
+
+  void run() {
+    const auto begin = std::chrono::steady_clock::now();
+    Progress progress(world_.rank() == 0);
+    RunFolder* folder = folder_ ? &*folder_ : nullptr;
+    Trainer trainer(
+        {config_, resolved_, world_, *device_, *data_.train, *data_.test, folder, &progress});
+    const TrainingResult result = trainer.run();
+    progress.finish();
+    world_.ledger().set_phase(Phase::kEnd);
+    std::vector<int64_t> per_rank;
+    Ledger all;
+    for (const auto& [key, entry] : gather_ledger(world_, per_rank)) all.add(key, entry);
+    if (!folder) return;
+    save_final_weights(trainer.replica(), *folder, resolved_.total_steps);
+    folder->write_ledger(all, per_rank, layout_.ranks_per_node);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    write_summary(result, all.sent_bytes(), took.count());
+  }
+
+ private:
+  void open_folder(const Options& options) {
+    const std::string path =
+        options.out.empty() ? default_run_folder(options.config, config_.method, std::time(nullptr))
+                            : options.out;
+    folder_.emplace(path, !options.resume.empty());
+    const LaunchInfo launch = read_launch_environment();
+    folder_->write_config(
+        config_, resolved_,
+        {device_->description(), layout_.world, layout_.ranks_per_node, {launch.host}});
+  }
+
+  void write_summary(const TrainingResult& result, int64_t sent, double seconds) {
+    const Method method = method_of(config_);
+    const RunPlan plan = make_run_plan(config_, resolved_);
+    Summary summary;
+    summary.top1_last = result.top1_last;
+    summary.top1_best = result.top1_best;
+    summary.params_full = result.params_full;
+    summary.params_now = result.params_now;
+    const double compression = compression_of(result.params_full, result.params_now);
+    summary.compression = compression;
+    summary.total_sent_bytes = sent;
+    summary.ddp_sent_bytes = ddp_bytes(config_, data_.train->size(), layout_);
+    summary.traffic_reduction = traffic_reduction_of(sent, *summary.ddp_sent_bytes);
+    summary.ecr_executed = ecr_executed(method, plan.spans, compression);
+    summary.ecr_literal = ecr_literal(method, plan.spans, compression);
+    summary.steps = resolved_.total_steps;
+    summary.seconds = seconds;
+    summary.images_per_s = result.images_per_s;
+    summary.peak_memory_bytes = static_cast<int64_t>(result.peak_device_bytes);
+    folder_->write_summary(summary);
+  }
+
+  const Config& config_;
+  const Datasets& data_;
+  Communicator& world_;
+  WorldLayout layout_;
+  Resolved resolved_;
+  std::unique_ptr<Device> device_;
+  std::optional<RunFolder> folder_;
+};
+
+}  // namespace
+
+int train_command(const Options& options) {
+  const auto config_now = [&] { return load_config(options.config, options.settings); };
+  // The timeout is needed before the ranks exist; what is wrong with the config is told by them.
+  double timeout_s = CommunicatorOptions{}.timeout_s;
+  try {
+    timeout_s = config_now().comm.timeout_s;
+  } catch (const std::exception&) {
+  }
+  std::once_flag opened;
+  Config shared_config;
+  Datasets shared_data;
+  return run_on_ranks(options.local_ranks, timeout_s,
+                      [&](Communicator& world, const RankPlace& place) {
+                        std::call_once(opened, [&] {  // ranks of one process share the images
+                          shared_config = config_now();
+                          shared_data = open_datasets(shared_config);
+                        });
+                        Run(options, shared_config, shared_data, world, place).run();
+                      });
+}
+
+}  // namespace ab

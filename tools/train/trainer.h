@@ -1,0 +1,68 @@
+// Trainer: the paper's Algorithm 1, step by step, on one rank.
+#pragma once
+#include <memory>
+#include <optional>
+
+#include "distributed/reducer.h"
+#include "tools/train/batch_statistics.h"
+#include "tools/train/evaluation.h"
+#include "tools/train/phase_border.h"
+#include "tools/train/progress.h"
+#include "tools/train/run_plan.h"
+
+namespace ab {
+
+struct TrainerInput {
+  const Config& config;
+  const Resolved& resolved;
+  Communicator& world;
+  Device& device;
+  const Dataset &train, &test;
+  RunFolder* folder = nullptr;  // rank 0 alone
+  Progress* progress = nullptr;
+};
+
+// What a run found out; the command around it adds the ledger.
+struct TrainingResult {
+  std::optional<double> top1_last, top1_best;
+  int64_t params_full = 0, params_now = 0;  // now: of the last factored form, full where none was
+  // Kept rank of every factorable weight in each cycle (0: stayed dense): what a plan needs.
+  std::vector<std::vector<int64_t>> layer_ranks;
+  double images_per_s = 0.0;
+  size_t peak_device_bytes = 0;
+};
+
+class Trainer {
+ public:
+  explicit Trainer(const TrainerInput& input);
+  TrainingResult run();
+  Replica& replica() { return replica_; }
+
+ private:
+  void enter_phase(const PhaseSpan& span);
+  void train_step(int64_t step);
+  void leave_phase(const PhaseSpan& span);
+  void evaluate(int64_t completed);
+  void log_step(int64_t step, double loss, double norm, double seconds, double waited);
+  [[noreturn]] void stop_non_finite(int64_t step, double loss, const StepInput& input);
+  Communicator& gradient_communicator();
+
+  TrainerInput in_;
+  RunPlan plan_;
+  Method method_;
+  std::unique_ptr<Communicator> group_;  // method ab
+  GroupPlace place_;
+  Replica replica_;
+  PhaseBorder border_;
+  Loader loader_;
+  DeviceBatch batch_;
+  Evaluation evaluation_;
+  std::unique_ptr<GradientReducer> reducer_;
+  std::unique_ptr<BatchStatistics> statistics_;
+  PhaseSpan span_;
+  TrainingResult result_;
+  double step_seconds_ = 0.0;
+  int64_t timed_steps_ = 0;
+};
+
+}  // namespace ab
