@@ -11,6 +11,10 @@ namespace {
 
 constexpr int64_t kScratchFloats = kMaxSharedBytes / sizeof(float);
 
+AB_FN int64_t padded_cols(int64_t cols) {
+  return (cols + 15) / 16 * 16;
+}
+
 int row_threads(int64_t cols) {
   return cols >= 256 ? 256 : static_cast<int>(ceil_div(cols, 32) * 32);
 }
@@ -27,9 +31,13 @@ struct Forward {
     const float s = scale;
     const float top = block.max(cols, -INFINITY, [=](int64_t c) { return load(in[c]); });
     if (cols <= kScratchFloats) {
+      // Padded to whole vectors with arguments whose exponential is 0: the host's loop over 197
+      // columns would else compute five of them one by one.
+      const int64_t padded = padded_cols(cols);
       float* e = block.shared<float>();
-      const float total =
-          block.sum(cols, [=](int64_t c) { return e[c] = exp_float(s * (load(in[c]) - top)); });
+      block.each(padded, [=](int64_t c) { e[c] = -200.0f; });
+      block.each(cols, [=](int64_t c) { e[c] = s * (load(in[c]) - top); });
+      const float total = block.sum(padded, [=](int64_t c) { return e[c] = exp_float(e[c]); });
       const float share = 1.0f / total;
       block.each(cols, [=](int64_t c) { store(out + c, e[c] * share); });
     } else {
@@ -61,7 +69,8 @@ struct Backward {
 }  // namespace
 
 void softmax_forward(Stream stream, DType dtype, const Softmax& a) {
-  const int scratch = a.cols <= kScratchFloats ? static_cast<int>(a.cols * sizeof(float)) : 0;
+  const int scratch =
+      a.cols <= kScratchFloats ? static_cast<int>(padded_cols(a.cols) * sizeof(float)) : 0;
   dispatch(dtype, [&](auto type) {
     using T = decltype(type);
     launch(stream, Grid{a.rows, row_threads(a.cols), scratch},

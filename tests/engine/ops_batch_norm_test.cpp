@@ -68,15 +68,12 @@ class ThreadSum : public ReplicaSum {
   Meeting& meeting_;
   int rank_;
 };
-
 struct Result {
   Floats y, dx, dresidual, dgamma, dbeta, running_mean, running_var;
 };
-
 struct Setting {
   bool relu = true, residual = false, training = true;
 };
-
 class Rank {
  public:
   Rank() : device_(Device::create(DeviceKind::kHost)), arena_(*device_), store_(*device_, kFloat) {
@@ -146,7 +143,6 @@ class Rank {
 struct Wanted {
   std::vector<double> y, dx, dz, dgamma, dbeta, mean, var;
 };
-
 // The definitions of kernels/batch_norm.h in double, over all rows at once.
 Wanted reference(const Floats& x, const Floats& other, const Floats& dy, const Setting& setting) {
   const int64_t rows = static_cast<int64_t>(x.size()) / kChannels;

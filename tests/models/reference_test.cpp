@@ -67,7 +67,10 @@ class Reference {
   }
 
   Context context(Tape* tape, bool training) {
-    return {*device_, arena_, device_->stream(), tape, training};
+    Context context(*device_, arena_);
+    context.tape = tape;
+    context.training = training;
+    return context;
   }
   Arena& arena() { return arena_; }
   Model& model() { return *model_; }

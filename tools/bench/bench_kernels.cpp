@@ -111,8 +111,8 @@ int run(const std::string& filter, const std::string& device_name, bool json) {
     rows.push_back(measure(*device, device_name, row, ceiling));
     if (!json) print_row(rows.back());
   }
-  if (json) std::printf("%s\n", rows.dump(2).c_str());
   if (rows.empty()) throw ConfigError("--filter " + filter + ": no kernel has such a name");
+  if (json) std::printf("%s\n", rows.dump(2).c_str());
   return std::all_of(rows.begin(), rows.end(), [](const auto& r) { return bool(r["agrees"]); }) ? 0
                                                                                                 : 1;
 }

@@ -47,7 +47,7 @@ Config config_of(const BenchOptions& options) {
                         "--set " + text});
     apply_setting(tree, settings.back());
   }
-  return parse_config(tree, "bench_step", settings);
+  return with_model_defaults(parse_config(tree, "bench_step", settings));
 }
 
 HostBatch random_batch(const Config& config, int64_t count) {

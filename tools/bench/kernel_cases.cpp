@@ -16,14 +16,18 @@ double tolerance(DType dtype, int64_t reduction) {
 std::vector<KernelCase> kernel_cases() {
   CaseList cases;
   add_activation_cases(cases);
+  add_batch_norm_cases(cases);
   add_cast_cases(cases);
   add_column_cases(cases);
   add_cross_entropy_cases(cases);
   add_dropout_cases(cases);
   add_elementwise_cases(cases);
+  add_inspection_cases(cases);
   add_layer_norm_cases(cases);
   add_optim_cases(cases);
+  add_pooling_cases(cases);
   add_softmax_cases(cases);
+  add_token_cases(cases);
   return cases;
 }
 

@@ -9,14 +9,18 @@ using CaseList = std::vector<KernelCase>;
 using CasePointers = std::span<const DevicePtr>;
 
 void add_activation_cases(CaseList& cases);
+void add_batch_norm_cases(CaseList& cases);
 void add_cast_cases(CaseList& cases);
 void add_column_cases(CaseList& cases);
 void add_cross_entropy_cases(CaseList& cases);
 void add_dropout_cases(CaseList& cases);
 void add_elementwise_cases(CaseList& cases);
+void add_inspection_cases(CaseList& cases);
 void add_layer_norm_cases(CaseList& cases);
 void add_optim_cases(CaseList& cases);
+void add_pooling_cases(CaseList& cases);
 void add_softmax_cases(CaseList& cases);
+void add_token_cases(CaseList& cases);
 
 // Rows and columns: one element, odd, prime, one past a tile of 64, one past a flat chunk of 4096.
 struct CaseShape {

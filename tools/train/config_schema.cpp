@@ -133,7 +133,8 @@ std::vector<Key> model_keys() {
           AB_FIELD(data.augment), words({"cifar", "imagenet", "none"}),
           "augmentation; null: cifar for cifar10 and cifar100, imagenet for image_folder, else "
           "none"),
-      make_key(AB_FIELD(data.workers), from(1, 1024), "threads per rank that prepare batches"),
+      make_key(AB_FIELD(data.workers), from(0, 1024),
+               "threads per rank that prepare batches; 0: the training thread itself"),
       make_key(AB_FIELD(data.synthetic_images), from(1, 1e9), "images of format synthetic"),
   };
 }

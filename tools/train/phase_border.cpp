@@ -172,7 +172,8 @@ void PhaseBorder::average_statistics() {
 }
 
 void PhaseBorder::check_replicas(const char* when) {
-  if (all_agree(world_, replica_.hash(true))) return;
+  const uint64_t hash = config_.ab.compat.moments ? replica_.weights_hash() : replica_.hash();
+  if (all_agree(world_, hash)) return;
   throw CommunicationError(std::string("replicas differ ") + when + ": rank " +
                            std::to_string(world_.rank()) +
                            " holds other weights than at least one other rank");

@@ -33,7 +33,9 @@ class PhaseBorder {
   void merge();
   // Batch-norm running statistics, averaged over the world where they are not synchronised.
   void average_statistics();
-  // Throws CommunicationError when replicas that should be equal are not.
+  // Throws CommunicationError when replicas that should be equal are not. Moments that nobody
+  // averaged (compat.moments) let the unfactored parameters drift after a merge, as they do in the
+  // reference; then only the factored weights are compared.
   void check_replicas(const char* when);
 
  private:

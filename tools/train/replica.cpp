@@ -94,17 +94,27 @@ std::string Replica::first_non_finite_layer(const DeviceBatch& batch, const Step
   return found;
 }
 
-uint64_t Replica::hash(bool with_statistics) {
+uint64_t Replica::hash_of(const std::vector<const Parameter*>& parameters) {
   uint64_t hash = 0;
-  const auto add = [&](const Parameter& p) {
-    hash = hash * 0x9E3779B97F4A7C15u + checksum_of(border, device.stream(), p.value);
-  };
-  for (const Parameter& p : store.parameters())
-    if (p.present) add(p);
-  if (with_statistics)
-    for (const Parameter& p : store.buffers()) add(p);
+  for (const Parameter* p : parameters)
+    if (p->present)
+      hash = hash * 0x9E3779B97F4A7C15u + checksum_of(border, device.stream(), p->value);
   border.reset();
   return hash;
+}
+
+uint64_t Replica::hash() {
+  std::vector<const Parameter*> all;
+  for (const Parameter& p : store.parameters()) all.push_back(&p);
+  for (const Parameter& p : store.buffers()) all.push_back(&p);
+  return hash_of(all);
+}
+
+uint64_t Replica::weights_hash() {
+  std::vector<const Parameter*> weights;
+  for (const FactoredWeight* weight : factorable)
+    weights.insert(weights.end(), {&weight->dense(), &weight->a(), &weight->b()});
+  return hash_of(weights);
 }
 
 int64_t Replica::present_elements() const {

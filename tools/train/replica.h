@@ -32,9 +32,10 @@ class Replica {
   // The first layer whose output is not finite for this batch, in words; empty when all are finite.
   std::string first_non_finite_layer(const DeviceBatch& batch, const StepInput& input);
 
-  // A content hash of all present parameters in registration order, and of the batch statistics if
-  // asked: equal on replicas that are equal.
-  uint64_t hash(bool with_statistics);
+  // Content hashes, equal on replicas that are equal: of everything (all present parameters in
+  // registration order and the batch statistics), or of the factorable weights alone.
+  uint64_t hash();
+  uint64_t weights_hash();
 
   // Parameters as they stand: unfactored + sum of k (m + n).
   int64_t present_elements() const;
@@ -53,6 +54,7 @@ class Replica {
   Tape tape;
 
  private:
+  uint64_t hash_of(const std::vector<const Parameter*>& parameters);
   Tensor loss_of(Context& context, const DeviceBatch& batch);
 
   DType dtype_;
