@@ -23,6 +23,7 @@ class Arena {
   void retain(int block);
   void release(int block);
   DevicePtr address(int block) const { return blocks_[block].address; }
+  int references(int block) const { return blocks_[block].references; }
 
   // Marks the border between two steps; all blocks must be dead.
   void end_step();

@@ -46,7 +46,12 @@ void Tape::give_gradient(Stream stream, int slot, Tensor dx) {
   if (held.elements() != dx.elements() || held.dtype() != dx.dtype())
     throw std::logic_error("gradients " + held.shape().text() + " and " + dx.shape().text() +
                            " meet at one tensor");
-  accumulate(stream, held.dtype(), held.elements(), held.data(), dx.data());
+  if (!held.is_shared())
+    return accumulate(stream, held.dtype(), held.elements(), held.data(), dx.data());
+  // add() hands one gradient to both its operands: the other one still wants it as it is.
+  Tensor sum(*held.arena(), held.shape(), held.dtype());
+  add(stream, held.dtype(), held.elements(), sum.data(), held.data(), dx.data());
+  held = std::move(sum);
 }
 
 float Tape::claim_gradient(Parameter& parameter) {

@@ -27,6 +27,9 @@ class Tensor {
   int64_t elements() const { return shape_.elements(); }
   size_t bytes() const { return static_cast<size_t>(elements()) * size_of(dtype_); }
   explicit operator bool() const { return static_cast<bool>(data_); }
+  // Others hold the same block: writing into it would change what they see.
+  bool is_shared() const { return arena_ && arena_->references(block_) > 1; }
+  Arena* arena() const { return arena_; }  // null for a view
 
   // The same memory (and gradient) under another shape of as many elements.
   Tensor reshaped(const Shape& shape) const;

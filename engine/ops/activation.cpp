@@ -2,7 +2,6 @@
 
 #include <stdexcept>
 
-#include "engine/ops/gradient_slot.h"
 #include "kernels/activation.h"
 #include "kernels/elementwise.h"
 
@@ -29,7 +28,7 @@ void record_backward(Context& context, Tensor& y, const Tensor& z, const Tensor&
   tape->track(y);
   if (trains(bias)) tape->use(*bias);
   tape->record([tape, stream = context.stream, arena = &context.arena, saved, bias, sweep,
-                place = gradient_slot(z), slot = y.slot] {
+                z_slot = z.slot, slot = y.slot] {
     const Tensor dy = tape->take_gradient(slot);
     if (!dy) {
       if (trains(bias)) tape->finish_use(*bias);
@@ -47,7 +46,7 @@ void record_backward(Context& context, Tensor& y, const Tensor& z, const Tensor&
     }
     sweep(stream, saved.dtype(), a);
     if (trains(bias)) tape->finish_use(*bias);
-    tape->give_gradient(stream, place, std::move(dz));
+    tape->give_gradient(stream, z_slot, std::move(dz));
   });
 }
 
@@ -84,15 +83,15 @@ Tensor add_bias(Context& context, Tensor x, Parameter& bias) {
   check_bias(x, &bias);
   const int64_t rows = x.shape().rows(), cols = x.shape()[-1];
   add_bias(context.stream, x.dtype(), rows, cols, x.data(), bias.value.data());
-  const Tensor place = gradient_slot(x);
+  const int x_slot = x.slot;
   Tensor y = std::move(x);
   y.slot = -1;
-  if (!context.tape || (place.slot < 0 && !bias.trainable)) return y;
+  if (!context.tape || (x_slot < 0 && !bias.trainable)) return y;
   Tape* tape = context.tape;
   tape->track(y);
   if (bias.trainable) tape->use(bias);
   tape->record([tape, stream = context.stream, arena = &context.arena, rows, cols, bias = &bias,
-                place, slot = y.slot] {
+                x_slot, slot = y.slot] {
     Tensor dy = tape->take_gradient(slot);
     if (dy && bias->trainable) {
       const int64_t floats = static_cast<int64_t>(column_scratch_bytes(rows, cols) / sizeof(float));
@@ -102,7 +101,7 @@ Tensor add_bias(Context& context, Tensor x, Parameter& bias) {
                      tape->claim_gradient(*bias)});
     }
     if (bias->trainable) tape->finish_use(*bias);
-    if (dy) tape->give_gradient(stream, place, std::move(dy));
+    if (dy) tape->give_gradient(stream, x_slot, std::move(dy));
   });
   return y;
 }

@@ -1,6 +1,5 @@
 #include "engine/ops/cast.h"
 
-#include "engine/ops/gradient_slot.h"
 #include "kernels/cast.h"
 
 namespace ab {
@@ -12,13 +11,13 @@ Tensor cast(Context& context, const Tensor& x, DType dtype) {
   if (!context.wants(x)) return y;
   Tape* tape = context.tape;
   tape->track(y);
-  tape->record([tape, stream = context.stream, arena = &context.arena, place = gradient_slot(x),
+  tape->record([tape, stream = context.stream, arena = &context.arena, x_slot = x.slot,
                 from = x.dtype(), slot = y.slot] {
     const Tensor dy = tape->take_gradient(slot);
     if (!dy) return;
     Tensor dx(*arena, dy.shape(), from);
     cast(stream, dy.elements(), dy.data(), dy.dtype(), dx.data(), from);
-    tape->give_gradient(stream, place, std::move(dx));
+    tape->give_gradient(stream, x_slot, std::move(dx));
   });
   return y;
 }

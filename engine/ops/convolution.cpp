@@ -29,7 +29,8 @@ struct Saved {
   int slot;
 };
 
-// dz = dy, through the ReLU if there was one; the bias gradient comes out of the same sweep.
+// dz = dy, through the ReLU if there was one; the bias gradient comes out of the same sweep. In
+// dy's memory, unless somebody else holds it.
 Tensor through_bias(Tape& tape, Arena& arena, Stream stream, const Saved& saved, Tensor dy) {
   const int64_t cols = saved.shape.out_channels, rows = dy.elements() / cols;
   const bool bias = saved.bias && saved.bias->trainable;
@@ -39,14 +40,15 @@ Tensor through_bias(Tape& tape, Arena& arena, Stream stream, const Saved& saved,
         Tensor(arena, {static_cast<int64_t>(column_scratch_bytes(rows, cols))}, DType::kUint8);
   const DevicePtr db = bias ? saved.bias->gradient.data() : DevicePtr();
   const float beta = bias ? tape.claim_gradient(*saved.bias) : 0.0f;
+  Tensor dz = saved.y && dy.is_shared() ? Tensor(arena, dy.shape(), dy.dtype()) : dy;
   if (saved.y)
     relu_backward_bias(
         stream, dy.dtype(),
-        {rows, cols, dy.data(), saved.y.data(), dy.data(), db, scratch.data(), beta});
+        {rows, cols, dy.data(), saved.y.data(), dz.data(), db, scratch.data(), beta});
   else if (bias)
     bias_gradient(stream, dy.dtype(), {rows, cols, dy.data(), db, scratch.data(), beta});
   if (bias) tape.finish_use(*saved.bias);
-  return dy;
+  return dz;
 }
 
 void backward(Tape& tape, Arena& arena, Stream stream, const Saved& saved) {

@@ -1,6 +1,5 @@
 #include "engine/ops/dropout.h"
 
-#include "engine/ops/gradient_slot.h"
 #include "kernels/dropout.h"
 
 namespace ab {
@@ -15,15 +14,15 @@ Tensor dropout(Context& context, const Tensor& x, float rate) {
   if (!context.wants(x)) return y;
   Tape* tape = context.tape;
   tape->track(y);
-  tape->record([tape, stream = context.stream, arena = &context.arena, arguments,
-                place = gradient_slot(x), slot = y.slot]() mutable {
+  tape->record([tape, stream = context.stream, arena = &context.arena, arguments, x_slot = x.slot,
+                slot = y.slot]() mutable {
     const Tensor dy = tape->take_gradient(slot);
     if (!dy) return;
     Tensor dx(*arena, dy.shape(), dy.dtype());
     arguments.x = dy.data();
     arguments.y = dx.data();
     dropout(stream, dy.dtype(), arguments);
-    tape->give_gradient(stream, place, std::move(dx));
+    tape->give_gradient(stream, x_slot, std::move(dx));
   });
   return y;
 }

@@ -2,7 +2,6 @@
 
 #include <stdexcept>
 
-#include "engine/ops/gradient_slot.h"
 #include "kernels/dropout.h"
 #include "kernels/elementwise.h"
 
@@ -25,12 +24,11 @@ Tensor add(Context& context, const Tensor& a, const Tensor& b) {
   if (!context.wants(a) && !context.wants(b)) return y;
   Tape* tape = context.tape;
   tape->track(y);
-  tape->record([tape, stream = context.stream, place_a = gradient_slot(a),
-                place_b = gradient_slot(b), slot = y.slot] {
+  tape->record([tape, stream = context.stream, a_slot = a.slot, b_slot = b.slot, slot = y.slot] {
     const Tensor dy = tape->take_gradient(slot);
     if (!dy) return;
-    tape->give_gradient(stream, place_a, dy);
-    tape->give_gradient(stream, place_b, dy);
+    tape->give_gradient(stream, a_slot, dy);
+    tape->give_gradient(stream, b_slot, dy);
   });
   return y;
 }
@@ -47,20 +45,19 @@ Tensor add_drop_path(Context& context, const Tensor& x, const Tensor& branch, fl
   if (!context.wants(x) && !context.wants(branch)) return y;
   Tape* tape = context.tape;
   tape->track(y);
-  tape->record([tape, stream = context.stream, arena = &context.arena, arguments,
-                place_x = gradient_slot(x), place_branch = gradient_slot(branch),
-                slot = y.slot]() mutable {
+  tape->record([tape, stream = context.stream, arena = &context.arena, arguments, x_slot = x.slot,
+                branch_slot = branch.slot, slot = y.slot]() mutable {
     const Tensor dy = tape->take_gradient(slot);
     if (!dy) return;
-    if (place_branch.slot >= 0) {
+    if (branch_slot >= 0) {
       Tensor dbranch(*arena, dy.shape(), dy.dtype());
       arguments.x = DevicePtr();
       arguments.branch = dy.data();
       arguments.out = dbranch.data();
       drop_path_backward(stream, dy.dtype(), arguments);
-      tape->give_gradient(stream, place_branch, std::move(dbranch));
+      tape->give_gradient(stream, branch_slot, std::move(dbranch));
     }
-    tape->give_gradient(stream, place_x, dy);
+    tape->give_gradient(stream, x_slot, dy);
   });
   return y;
 }

@@ -57,6 +57,19 @@ TEST_CASE("the first gradient is kept, later ones are added") {
   REQUIRE(!f.tape.take_gradient(x));  // taken
 }
 
+TEST_CASE("a gradient that two tensors share is not added into") {
+  Fixture f;
+  Tensor x = f.make({0}), y = f.make({0});
+  f.tape.track(x);
+  f.tape.track(y);
+  const Tensor shared = f.make({1});
+  f.tape.give_gradient({}, x, shared);
+  f.tape.give_gradient({}, y, shared);
+  f.tape.give_gradient({}, x, f.make({10}));
+  REQUIRE(f.read(f.tape.take_gradient(x)) == std::vector<float>{11});
+  REQUIRE(f.read(f.tape.take_gradient(y)) == std::vector<float>{1});
+}
+
 TEST_CASE("a tensor that wants no gradient ignores it") {
   Fixture f;
   const Tensor x = f.make({1});
