@@ -94,7 +94,8 @@ void check_file(const MappedFile& file, const Layout& layout, const DataSettings
     throw DataError(file.path().string() + " has " + std::to_string(bytes) +
                     " bytes; expected whole records of " + std::to_string(record) + " bytes (" +
                     layout.format + " as published: " + std::to_string(layout.published * record) +
-                    (settings.format == "cifar100" ? " for train.bin)" : ")"));
+                    (settings.format == "cifar100" ? " for train.bin)" : ")") +
+                    "; copy or unpack the file again");
   for (int64_t i = 0; i < bytes / record; ++i) {
     const int label = file.bytes()[static_cast<size_t>(i * record + layout.labels - 1)];
     check_label(label, settings, file.path(), i);

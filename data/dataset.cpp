@@ -22,7 +22,8 @@ void check_label(int label, const DataSettings& settings, const fs::path& file, 
   if (label < settings.classes) return;
   throw DataError("label " + std::to_string(label) + " in " + file.string() +
                   ", but model.classes is " + std::to_string(settings.classes) + " (image " +
-                  std::to_string(image) + ")");
+                  std::to_string(image) + "); at least " + std::to_string(label + 1) +
+                  " would work");
 }
 
 bool there(const fs::path& path) {
@@ -37,7 +38,8 @@ fs::path checked_dir(const DataSettings& settings) {
   std::error_code error;
   if (!fs::is_directory(settings.dir, error))
     throw DataError("data.dir " + settings.dir + " is not a directory" +
-                    (error ? ": " + error.message() : ""));
+                    (error ? ": " + error.message() : "") + "; give the folder of the " +
+                    settings.format + " images (--data DIR)");
   return settings.dir;
 }
 

@@ -77,7 +77,8 @@ IdxFile read_idx(const fs::path& path, uint32_t magic) {
   const uint32_t found = reader.read_u32();
   if (found != magic)
     throw DataError(path.string() + " starts with " + hex(found) + "; expected " + hex(magic) +
-                    " (IDX, unsigned bytes, " + std::to_string(magic & 0xff) + " dimensions)");
+                    " (IDX, unsigned bytes, " + std::to_string(magic & 0xff) +
+                    " dimensions); is it another file under this name?");
   IdxFile idx;
   idx.count = reader.read_u32();
   uint64_t header = 8;
@@ -111,7 +112,9 @@ IdxFile read_idx(const fs::path& path, uint32_t magic) {
 fs::path find_idx(const fs::path& dir, const std::string& name) {
   for (const char* ending : {"", ".gz"})
     if (there(dir / (name + ending))) return dir / (name + ending);
-  throw DataError((dir / name).string() + " is missing, with and without .gz");
+  throw DataError((dir / name).string() +
+                  " is missing, with and without .gz; data.dir (--data DIR) needs images and "
+                  "labels of train and t10k");
 }
 
 class Idx final : public Dataset {

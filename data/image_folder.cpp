@@ -124,7 +124,8 @@ std::unique_ptr<Dataset> open_image_folder(const DataSettings& settings, Split s
   const int count = static_cast<int>(classes.size());
   if (count > settings.classes)
     throw DataError((trained ? root / "train" : dir).string() + " holds " + std::to_string(count) +
-                    " class folders, but model.classes is " + std::to_string(settings.classes));
+                    " class folders, but model.classes is " + std::to_string(settings.classes) +
+                    "; " + std::to_string(count) + " would work");
   auto dataset = std::make_unique<ImageFolder>(dir, classes);
   for (const std::string& name : class_names(dir)) {
     const auto place = std::lower_bound(classes.begin(), classes.end(), name);
@@ -137,7 +138,7 @@ std::unique_ptr<Dataset> open_image_folder(const DataSettings& settings, Split s
         });
     if (files.empty())
       throw DataError("class folder " + (dir / name).string() +
-                      " holds no image; expected .jpg, .jpeg or .png files");
+                      " holds no image; expected .jpg, .jpeg or .png files, or no such folder");
     for (const std::string& file : files)
       dataset->add(static_cast<int>(place - classes.begin()), file);
   }

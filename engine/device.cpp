@@ -14,32 +14,60 @@
 #include "engine/gemm_host.h"
 #include "engine/runtime_dry.h"
 #include "engine/runtime_host.h"
+#if AB_WITH_CUDA
+#include "engine/convolution_cuda.h"
+#include "engine/decomposition_cuda.h"
+#include "engine/gemm_cuda.h"
+#include "engine/runtime_cuda.h"
+#endif
 
 namespace ab {
 
-std::unique_ptr<Device> Device::create(DeviceKind kind, int, int threads) {
-  if (kind == DeviceKind::kCuda)
-    throw DeviceError(
-        "device cuda: this build has no CUDA device; use --device host, or build with the toolkit");
-  std::unique_ptr<Device> device(new Device);
-  const bool dry = kind == DeviceKind::kDry;
-  device->kind_ = kind;
+std::unique_ptr<Device> Device::create(DeviceKind kind, int index, int threads) {
 #if defined(_OPENMP)
   if (threads > 0) omp_set_num_threads(threads);
 #else
   (void)threads;
 #endif
-  if (dry)
-    device->runtime_ = std::make_unique<DryRuntime>();
+  std::unique_ptr<Device> device(new Device);
+  device->kind_ = kind;
+  if (kind == DeviceKind::kCuda)
+    device->open_cuda(index);
   else
-    device->runtime_ = std::make_unique<HostRuntime>();
-  device->description_ = dry ? "dry" : host_description();
-  device->stream_ = device->runtime_->create_stream();
-  device->gemm_ = std::make_unique<HostGemm>(*device, dry);
-  device->convolution_ = std::make_unique<HostConvolution>(*device, dry);
-  device->decomposition_ = std::make_unique<HostDecomposition>(*device, dry);
+    device->open_host();
+  device->stream_ = device->runtime_->queue(Queue::kCompute);
   return device;
 }
+
+void Device::open_host() {
+  const bool dry = kind_ == DeviceKind::kDry;
+  if (dry)
+    runtime_ = std::make_unique<DryRuntime>();
+  else
+    runtime_ = std::make_unique<HostRuntime>();
+  description_ = dry ? "dry" : host_description();
+  gemm_ = std::make_unique<HostGemm>(*this, dry);
+  convolution_ = std::make_unique<HostConvolution>(*this, dry);
+  decomposition_ = std::make_unique<HostDecomposition>(*this, dry);
+}
+
+#if AB_WITH_CUDA
+void Device::open_cuda(int index) {
+  auto runtime = std::make_unique<CudaRuntime>(index);
+  description_ = runtime->description();
+  identity_ = runtime->identity();
+  runtime_ = std::move(runtime);
+  gemm_ = std::make_unique<CudaGemm>(*this);
+  convolution_ = std::make_unique<CudaConvolution>(*this);
+  decomposition_ = std::make_unique<CudaDecomposition>(*this);
+}
+#else
+void Device::open_cuda(int) {
+  throw DeviceError(
+      "device cuda: this build has no CUDA device; use --device host, or build with the toolkit "
+      "(cmake --preset cuda)");
+}
+#endif
 
 Device::~Device() = default;
 

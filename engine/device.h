@@ -21,7 +21,8 @@ struct MemoryCount {
 
 class Device {
  public:
-  // index: which GPU; threads: OpenMP threads of the calling rank on the host (0: as they are).
+  // index: the rank's place on its node, which picks the GPU; threads: OpenMP threads of the
+  // calling rank on the host (0: as they are).
   static std::unique_ptr<Device> create(DeviceKind kind, int index = 0, int threads = 0);
   ~Device();
   Device(const Device&) = delete;
@@ -39,14 +40,22 @@ class Device {
   const MemoryCount& memory() const { return memory_; }
   void reset_peak() { memory_.peak_bytes = memory_.bytes; }
 
+  // Which piece of hardware this is, among all on its node: ranks with one identity share it.
+  uint64_t identity() const { return identity_; }
+
+  // fp32 products and convolutions may round their operands to TF32 (cuda alone); set before use.
+  bool tf32 = false;
   // Multiply-adds times two that the seams were asked for so far (real, not padded).
   double flops = 0.0;
 
  private:
   Device() = default;
+  void open_host();
+  void open_cuda(int index);
 
   DeviceKind kind_ = DeviceKind::kHost;
   std::string description_;
+  uint64_t identity_ = 0;
   Stream stream_;
   MemoryCount memory_;
   std::unique_ptr<Runtime> runtime_;

@@ -4,6 +4,8 @@
 // matrices. Batches: count = outer * inner products; product (o, i) starts at o * outer_stride + i
 // * inner_stride elements, so that heads inside a (batch, tokens, heads, size) tensor need no copy.
 #pragma once
+#include <string>
+
 #include "engine/tensor.h"
 
 namespace ab {
@@ -23,6 +25,11 @@ struct GemmArguments {
   float alpha = 1.0f, beta = 0.0f;
   int64_t outer = 1, inner = 1;
 };
+
+// "bf16 product (m, n, k) x count", for errors.
+std::string text_of(const GemmArguments& arguments);
+// Throws std::invalid_argument on extents, leading dimensions or types that no device takes.
+void check_product(const GemmArguments& arguments);
 
 class Gemm {
  public:

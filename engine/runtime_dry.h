@@ -18,7 +18,7 @@ class DryRuntime : public Runtime {
   void copy(Stream, DevicePtr, DevicePtr, size_t) override {}
   void zero(Stream, DevicePtr, size_t) override {}
   void synchronize(Stream) override {}
-  Stream create_stream() override { return {DeviceKind::kDry, nullptr}; }
+  Stream queue(Queue) override { return {DeviceKind::kDry, nullptr}; }
 
  private:
   uintptr_t next_ = uintptr_t{1} << 40;

@@ -15,7 +15,7 @@ class HostRuntime : public Runtime {
   void copy(Stream, DevicePtr to, DevicePtr from, size_t bytes) override;
   void zero(Stream, DevicePtr to, size_t bytes) override;
   void synchronize(Stream) override {}
-  Stream create_stream() override { return {DeviceKind::kHost, nullptr}; }
+  Stream queue(Queue) override { return {DeviceKind::kHost, nullptr}; }
 };
 
 // CPU model, cores this process may use, vector extensions; for doctor and records of runs.

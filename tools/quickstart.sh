@@ -7,7 +7,7 @@
 #   AB_JOBS  compile jobs (default: 2)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-config=${1:-models/configs/mnist/vit_quickstart.json}
+config=${1:-models/configs/mnist/resnet_quickstart.json}
 shift || true
 ranks=4
 methods="ddp ab"

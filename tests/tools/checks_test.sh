@@ -82,6 +82,26 @@ seq 401 >tools/CMakeLists.txt
 expect 1 "401 lines in all" length
 planted length layers/linear.h "// TO""DO: later" "mark of unfinished work"
 
+clean_tree
+mkdir docs
+printf '# A (tree) of `docs`\n[`f`](../distributed/communicator_mpi.cpp) [here](#a-tree-of-docs)\n' >docs/README.md
+expect 0 "2 links in 1 files" docs
+printf '#!/bin/sh\necho "# Keys"\n' >build/abtrain
+chmod +x build/abtrain
+echo '# Keys' >docs/configuration.md
+export ABTRAIN=$root/tree/build/abtrain
+expect 0 "2 links in 2 files" docs
+echo 'an older key' >>docs/configuration.md
+expect 1 "docs/configuration.md: differs" docs
+unset ABTRAIN
+rm docs/configuration.md
+echo 'See [gone](gone.md).' >>docs/README.md
+expect 1 "docs/README.md:3: link to gone.md" docs
+printf '# T\n\n[x](#no-such)\n' >docs/README.md
+expect 1 "docs/README.md:3: link to #no-such" docs
+printf '[`C::gone()`](../distributed/communicator_mpi.cpp)\n' >docs/README.md
+expect 1 "docs/README.md:1: ../distributed/communicator_mpi.cpp does not mention gone" docs
+
 if command -v "${CLANG_FORMAT:-clang-format}" >/dev/null; then
   clean_tree
   rm distributed/*.cpp tools/train/*.cpp engine/*.cpp

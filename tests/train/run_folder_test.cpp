@@ -140,8 +140,8 @@ TEST_CASE("a folder that holds a run is refused, unless it is resumed") {
   ScratchFolder scratch;
   const std::string path = scratch / "deep/run";
   { RunFolder folder(path); }
-  CHECK_THROWS_WITH(RunFolder(path),
-                    Contains(path) && Contains("already holds a run") && Contains("--resume"));
+  CHECK_THROWS_WITH(RunFolder(path), Contains(path) && Contains("already holds a run") &&
+                                         Contains("choose another"));
   CHECK_THROWS_AS(RunFolder(path), ConfigError);
   CHECK_NOTHROW(RunFolder(path, true));
   CHECK_THROWS_WITH(RunFolder(scratch / "nothing", true), Contains("holds no run"));
@@ -193,8 +193,8 @@ TEST_CASE("the default folder is named after config, method and time") {
   noon.tm_mday = 29;
   noon.tm_hour = 12;
   noon.tm_isdst = -1;
-  CHECK(default_run_folder("models/configs/mnist/vit_quickstart.json", "ab", std::mktime(&noon)) ==
-        "runs/vit_quickstart-ab-20240229-120000");
+  CHECK(default_run_folder("models/configs/mnist/resnet_quickstart.json", "ab", std::mktime(&noon)) ==
+        "runs/resnet_quickstart-ab-20240229-120000");
 }
 
 TEST_CASE("the progress line") {

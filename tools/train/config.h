@@ -122,5 +122,7 @@ Json to_json(const Config& config);
 std::string config_reference();
 // The known key that is the fewest edits away from a path.
 std::string nearest_key(const std::string& path);
+// Fewest insertions, deletions, replacements and swaps of neighbours that turn a into b.
+int edit_distance(const std::string& a, const std::string& b);
 
 }  // namespace ab

@@ -9,7 +9,23 @@
 namespace ab {
 namespace {
 
-// Fewest insertions, deletions, replacements and swaps of neighbours that turn a into b.
+std::string section_of(const std::string& path) {
+  const size_t dot = path.rfind('.');
+  return dot == std::string::npos ? "" : path.substr(0, dot);
+}
+std::string name_in(const std::string& path) {
+  const size_t dot = path.rfind('.');
+  return dot == std::string::npos ? path : path.substr(dot + 1);
+}
+
+// A right name in the wrong section counts as one edit, so that train.lr leads to adamw.lr.
+int distance(const std::string& path, const std::string& known) {
+  return std::min(edit_distance(path, known), edit_distance(name_in(path), name_in(known)) +
+                                                  (section_of(path) == section_of(known) ? 0 : 1));
+}
+
+}  // namespace
+
 int edit_distance(const std::string& a, const std::string& b) {
   const size_t width = b.size() + 1;
   std::vector<int> two_back(width), back(width), row(width);
@@ -27,23 +43,6 @@ int edit_distance(const std::string& a, const std::string& b) {
   }
   return back[b.size()];
 }
-
-std::string section_of(const std::string& path) {
-  const size_t dot = path.rfind('.');
-  return dot == std::string::npos ? "" : path.substr(0, dot);
-}
-std::string name_in(const std::string& path) {
-  const size_t dot = path.rfind('.');
-  return dot == std::string::npos ? path : path.substr(dot + 1);
-}
-
-// A right name in the wrong section counts as one edit, so that train.lr leads to adamw.lr.
-int distance(const std::string& path, const std::string& known) {
-  return std::min(edit_distance(path, known), edit_distance(name_in(path), name_in(known)) +
-                                                  (section_of(path) == section_of(known) ? 0 : 1));
-}
-
-}  // namespace
 
 std::string nearest_key(const std::string& path) {
   std::string best;

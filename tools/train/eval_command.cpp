@@ -5,6 +5,7 @@
 
 #include "distributed/launch.h"
 #include "engine/error.h"
+#include "tools/train/datasets.h"
 #include "tools/train/evaluation.h"
 #include "tools/train/rank_program.h"
 #include "tools/train/weights.h"
@@ -16,6 +17,12 @@ namespace {
 // taken.
 std::string weights_file(const std::string& path) {
   namespace fs = std::filesystem;
+  std::error_code error;
+  if (!fs::exists(path, error))
+    throw DataError("--checkpoint " + path + ": " +
+                    (error ? error.message() : "no such file or folder") +
+                    "; give a run's folder, a folder checkpoints/step-... of it, or a "
+                    ".safetensors file");
   if (!fs::is_directory(path)) return path;
   if (fs::exists(path + "/weights.safetensors")) return path + "/weights.safetensors";
   std::string newest;
@@ -24,7 +31,8 @@ std::string weights_file(const std::string& path) {
       if (fs::exists(entry.path() / "DONE")) newest = std::max(newest, entry.path().string());
   if (newest.empty())
     throw DataError("--checkpoint " + path +
-                    ": no weights.safetensors and no complete checkpoint in it");
+                    ": no weights.safetensors and no complete checkpoint in it; give the folder of "
+                    "a finished run");
   return newest + "/weights.safetensors";
 }
 
@@ -34,7 +42,7 @@ int eval_command(const Options& options) {
   return run_on_ranks(0, 600.0, [&](Communicator& world, const RankPlace& place) {
     const Config config = load_config(options.config, options.settings);
     const DataSettings data = data_settings(config);
-    const auto images = open_dataset(data, Split::kTest);
+    const auto images = open_fitting_dataset(config, Split::kTest);
     const auto device =
         Device::create(options.device == "cuda" ? DeviceKind::kCuda : DeviceKind::kHost,
                        world.rank() % place.ranks_per_node, default_threads(place.ranks_per_node));

@@ -18,8 +18,9 @@ namespace {
   const int error = errno;
   throw DataError(path + ": " + what + ": " + std::strerror(error) +
                   (error == ENOSPC || error == EDQUOT
-                       ? "; make room or choose another --out, then go on with --resume"
-                       : ""));
+                       ? "; make room or choose another --out, then start again"
+                   : error == EFBIG ? "; raise the file size limit (ulimit -f), then start again"
+                                    : ""));
 }
 
 void write_all(int file, std::string_view text, const std::string& path) {

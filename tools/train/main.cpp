@@ -1,10 +1,12 @@
 // abtrain: the program. Reads the command line and hands over to one command.
+#include <csignal>
 #include <cstdio>
 
 #include "tools/train/doctor.h"
 #include "tools/train/eval_command.h"
 #include "tools/train/exit_codes.h"
 #include "tools/train/plan_command.h"
+#include "tools/train/rank_program.h"
 #include "tools/train/train_command.h"
 
 namespace {
@@ -18,7 +20,9 @@ int doctor_command(const ab::Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return ab::guarded([&] {
+  // A write past the file size limit (ulimit -f) then fails like one on a full disk.
+  std::signal(SIGXFSZ, SIG_IGN);
+  return ab::run_alone([&] {
     const ab::Options options = ab::parse_options(argc, argv);
     switch (options.command) {
       case ab::Command::kTrain:
@@ -32,7 +36,7 @@ int main(int argc, char** argv) {
       case ab::Command::kShowText:
         break;
     }
-    std::printf("%s\n", options.text.c_str());
+    std::fputs(options.text.c_str(), stdout);
     return static_cast<int>(ab::kExitDone);
   });
 }

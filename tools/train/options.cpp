@@ -2,6 +2,7 @@
 #include "tools/train/options.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "engine/error.h"
 
@@ -70,11 +71,9 @@ void add_train(CLI::App& app, Options& options, Flags& flags) {
       ->type_name("N");
   train
       .add_option("--resume", options.resume,
-                  "go on from the newest complete checkpoint: of the run in DIR, or (auto) of the "
-                  "one in --out, where there is one")
+                  "refused: this version cannot go on from a checkpoint")
       ->type_name("auto|DIR");
-  train.add_flag("--trace", options.trace,
-                 "write a timeline of each rank into the run's folder, to open in Perfetto");
+  train.add_flag("--trace", options.trace, "refused: this version writes no timeline");
   train.callback([&] { options.command = Command::kTrain; });
 }
 
@@ -139,6 +138,37 @@ std::string help_hint(const CLI::App& app) {
   return "; see abtrain " + (chosen.empty() ? "" : chosen.back()->get_name() + " ") + "--help";
 }
 
+// What CLI11 could not place, first as the user wrote it, with the flag it was probably meant to
+// be.
+std::string unexpected(const CLI::App& app, const std::vector<std::string>& arguments) {
+  const auto chosen = app.get_subcommands();
+  const std::vector<std::string> left = app.remaining(true);
+  const auto first = std::find_if(arguments.begin(), arguments.end(), [&](const std::string& text) {
+    return std::find(left.begin(), left.end(), text) != left.end();
+  });
+  const std::string found = first == arguments.end() ? "" : *first;
+  std::string names;
+  if (chosen.empty() && found.rfind('-', 0) != 0) {
+    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+      names += (names.empty() ? "" : ", ") + command->get_name();
+    return "unknown command \"" + found + "\"; the commands are " + names;
+  }
+  if (found.rfind('-', 0) != 0) return "\"" + found + "\" belongs to no flag";
+  const std::string flag = found.substr(0, found.find('='));
+  int least = static_cast<int>(flag.size()) / 2;
+  std::string nearest;
+  for (const CLI::Option* option : (chosen.empty() ? app : *chosen.back()).get_options()) {
+    const std::string name = "--" + option->get_single_name();
+    const int distance = edit_distance(flag, name);
+    if (distance >= least) continue;
+    least = distance;
+    nearest = name;
+  }
+  return "unknown flag " + flag +
+         (nearest.empty() ? "; a configuration's keys are set with --set key=value"
+                          : "; the nearest known flag is " + nearest);
+}
+
 }  // namespace
 
 Options parse_options(const std::vector<std::string>& arguments) {
@@ -147,6 +177,12 @@ Options parse_options(const std::vector<std::string>& arguments) {
   CLI::App app("abtrain: data-parallel training that exchanges low-rank factors inside groups",
                "abtrain");
   app.set_version_flag("--version", version_text(), "print version and commit");
+  app.footer(
+      "A first run, on the digits that come with the source:\n"
+      "  abtrain train --config models/configs/mnist/resnet_quickstart.json --method ab "
+      "--local-ranks 4\n"
+      "Exit codes: 0 done, 2 usage or configuration, 3 data, 4 loss not finite, 5 communication, "
+      "6 device");
   app.require_subcommand(0, 1);
   add_train(app, options, flags);
   add_eval(app, options, flags);
@@ -168,6 +204,8 @@ Options parse_options(const std::vector<std::string>& arguments) {
     options.command = Command::kShowText;
     options.text = version_text() + "\n";
     return options;
+  } catch (const CLI::ExtrasError&) {
+    throw ConfigError(unexpected(app, arguments) + help_hint(app));
   } catch (const CLI::ParseError& error) {
     throw ConfigError(error.what() + help_hint(app));
   }

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "engine/error.h"
+#include "tools/train/datasets.h"
 #include "tools/train/efficiency.h"
 #include "tools/train/memory_plan.h"
 #include "tools/train/plan_text.h"
@@ -88,15 +89,21 @@ class Plan {
 LayerRanks Plan::ranks_of_run(const std::string& folder) const {
   const std::string path = folder + "/ranks.jsonl";
   std::ifstream file(path);
-  if (!file) throw ConfigError("--ranks-from " + folder + ": no ranks.jsonl in it");
+  if (!file)
+    throw ConfigError("--ranks-from " + folder +
+                      ": no ranks.jsonl in it; give the folder of a finished run");
   LayerRanks ranks(static_cast<size_t>(count_cycles(plan_.spans)),
                    std::vector<int64_t>(replica_.factorable.size(), -1));
   for (std::string line; std::getline(file, line);) {
     const Json row = parse_json_text(line, path);
-    const size_t cycle = row.at("cycle").get<size_t>();
-    for (size_t i = 0; i < replica_.factorable.size(); ++i)
-      if (cycle < ranks.size() && replica_.factorable[i]->name() == row.at("layer"))
-        ranks[cycle][i] = row.at("k").get<int64_t>();
+    try {
+      const size_t cycle = row.at("cycle").get<size_t>();
+      for (size_t i = 0; i < replica_.factorable.size(); ++i)
+        if (cycle < ranks.size() && replica_.factorable[i]->name() == row.at("layer"))
+          ranks[cycle][i] = row.at("k").get<int64_t>();
+    } catch (const Json::exception&) {
+      throw ConfigError(path + ": found " + line + R"(, expected {"cycle", "layer", "k", ...})");
+    }
   }
   for (size_t cycle = 0; cycle < ranks.size(); ++cycle)
     for (size_t i = 0; i < ranks[cycle].size(); ++i)
@@ -152,7 +159,7 @@ int64_t count_images(const Config& config, int world, StoredImage& stored) {
     return *config.train.steps_per_epoch * batch;
   }
   try {
-    const auto images = open_dataset(data_settings(config), Split::kTrain);
+    const auto images = open_fitting_dataset(config, Split::kTrain);
     stored = {images->height(), images->width(), images->channels()};
     return images->size();
   } catch (const DataError& error) {
@@ -165,6 +172,11 @@ int64_t count_images(const Config& config, int world, StoredImage& stored) {
 
 int plan_command(const Options& options) {
   const Config config = load_config(options.config, options.settings);
+  constexpr int64_t kMostRanks = 1 << 20;
+  if (int64_t{options.nodes} * options.ranks_per_node > kMostRanks)
+    throw ConfigError("--nodes " + std::to_string(options.nodes) + " with --ranks-per-node " +
+                      std::to_string(options.ranks_per_node) + ": at most " +
+                      std::to_string(kMostRanks) + " ranks can be planned");
   const WorldLayout layout{options.nodes * options.ranks_per_node, options.ranks_per_node};
   StoredImage stored;
   const int64_t images = count_images(config, layout.world, stored);

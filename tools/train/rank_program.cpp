@@ -4,52 +4,96 @@
 #include <chrono>
 #include <thread>
 
+#include "distributed/launch.h"
 #include "tools/train/exit_codes.h"
 
 namespace ab {
 namespace {
 
 // Most errors meet all ranks at once (a wrong key, a missing file): rank 0 speaks first and ends
-// the job; the others speak only if it did not. What a lost partner causes is the least telling.
+// the job; the others, one after the other, speak only if nobody did. What a lost partner causes is
+// the least telling.
 void wait_for_a_better_message(int rank, const std::exception& error) {
   using namespace std::chrono_literals;
   const bool consequence = dynamic_cast<const CommunicationError*>(&error) != nullptr;
-  std::this_thread::sleep_for((rank > 0 ? 700ms : 0ms) + (consequence ? 1500ms : 0ms));
+  const auto turn = rank > 0 ? 700ms + std::min(rank, 50) * 60ms : 0ms;
+  std::this_thread::sleep_for(turn + (consequence ? 1500ms : 0ms));
 }
 
-int run_mpi(Communicator& world, const std::function<void(Communicator&, const RankPlace&)>& body) {
+void tell(const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error_line(error).c_str());
+  std::fflush(stderr);
+}
+
+// A second trouble, as when the disk that is full should hold the summary, must not hide the first.
+void report_failure(const std::function<void(int)>& on_failure, int code) {
+  if (!on_failure) return;
+  try {
+    on_failure(code);
+  } catch (const std::exception&) {
+  }
+}
+
+int run_mpi(Communicator& world, const std::function<void(Communicator&, const RankPlace&)>& body,
+            const std::function<void(int)>& on_failure) {
   try {
     const auto& nodes = world.nodes();
     body(world, {static_cast<int>(std::count(nodes.begin(), nodes.end(), nodes[0])), false});
     return kExitDone;
   } catch (const std::exception& error) {
     const int code = exit_code_of(error);
+    report_failure(on_failure, code);
     if (world.size() > 1) wait_for_a_better_message(world.rank(), error);
-    std::fprintf(stderr, "%s\n", error_line(error).c_str());
+    tell(error);
     if (world.size() > 1) world.abort(code, error.what());
     return code;
+  }
+}
+
+int run_threads(int ranks, double timeout_s,
+                const std::function<void(Communicator&, const RankPlace&)>& body,
+                const std::function<void(int)>& on_failure) {
+  try {
+    run_local_ranks(ranks, ranks,
+                    [&](Communicator& local) {
+                      body(local, {ranks, true});
+                    },
+                    {timeout_s});
+    return kExitDone;
+  } catch (const std::exception& error) {
+    report_failure(on_failure, exit_code_of(error));
+    tell(error);
+    return exit_code_of(error);
   }
 }
 
 }  // namespace
 
 int run_on_ranks(int local_ranks, double timeout_s,
-                 const std::function<void(Communicator&, const RankPlace&)>& body) {
-  return guarded([&] {
+                 const std::function<void(Communicator&, const RankPlace&)>& body,
+                 const std::function<void(int)>& on_failure) {
+  return run_alone([&] {
     const std::unique_ptr<Communicator> world = mpi_world({timeout_s});
-    if (world && local_ranks > 0 && world->size() > 1)
-      throw ConfigError("--local-ranks " + std::to_string(local_ranks) + ": " +
-                        std::to_string(world->size()) +
-                        " ranks were launched already; leave the flag out");
-    if (world && local_ranks == 0) return run_mpi(*world, body);
-    const int ranks = std::max(1, local_ranks);
-    run_local_ranks(ranks, ranks,
-                    [&](Communicator& local) {
-                      body(local, {ranks, true});
-                    },
-                    {timeout_s});
-    return static_cast<int>(kExitDone);
+    if (!world || (local_ranks > 0 && world->size() == 1))
+      return run_threads(std::max(1, local_ranks), timeout_s, body, on_failure);
+    if (local_ranks == 0) return run_mpi(*world, body, on_failure);
+    const ConfigError both("--local-ranks " + std::to_string(local_ranks) + ": " +
+                           std::to_string(world->size()) +
+                           " ranks were launched already; leave the flag out");
+    return run_mpi(*world, [&](Communicator&, const RankPlace&) { throw both; }, {});
   });
+}
+
+int run_alone(const std::function<int()>& body) {
+  try {
+    return body();
+  } catch (const std::exception& error) {
+    const LaunchInfo launch = read_launch_environment();
+    if (launch.world > 1) wait_for_a_better_message(launch.rank, error);
+    // mpirun has ended us by now if rank 0 failed too; srun lets every rank finish.
+    if (launch.rank == 0 || launch.launcher != "srun") tell(error);
+    return exit_code_of(error);
+  }
 }
 
 }  // namespace ab

@@ -1,6 +1,7 @@
 // The files of a run; see run_folder.h.
 #include "tools/train/run_folder.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -24,8 +25,7 @@ void make_folder(const std::string& path, bool resume) {
     throw ConfigError("--out " + path + ": is a file; choose a folder");
   if (!resume && holds_run(path))
     throw ConfigError("--out " + path +
-                      ": already holds a run; choose another folder, or go on with --resume " +
-                      path);
+                      ": already holds a run; choose another folder, or remove this one");
   if (resume && !holds_run(path))
     throw ConfigError("--resume " + path + ": holds no run; start one with --out " + path);
   fs::create_directories(path, error);
@@ -105,6 +105,7 @@ void RunFolder::write_step(const StepRecord& record) {
                     {"images_per_s", record.images_per_s},
                     {"step_s", record.step_s},
                     {"comm_wait_s", record.comm_wait_s}});
+  so_far_.steps = record.step;
 }
 
 void RunFolder::write_eval(const EvalRecord& record) {
@@ -113,6 +114,8 @@ void RunFolder::write_eval(const EvalRecord& record) {
                                   {"top1", record.top1},
                                   {"top5", record.top5},
                                   {"images", record.images}}}});
+  so_far_.top1_last = record.top1;
+  so_far_.top1_best = std::max(so_far_.top1_best.value_or(0.0), record.top1);
 }
 
 void RunFolder::write_ranks(const RankRecord& record) {
@@ -143,8 +146,8 @@ void RunFolder::write_ledger(const Ledger& all, const std::vector<int64_t>& per_
 void RunFolder::write_summary(const Summary& summary) {
   const Json tree = {{"top1_last", or_null(summary.top1_last)},
                      {"top1_best", or_null(summary.top1_best)},
-                     {"params_full", summary.params_full},
-                     {"params_now", summary.params_now},
+                     {"params_full", or_null(summary.params_full)},
+                     {"params_now", or_null(summary.params_now)},
                      {"compression", or_null(summary.compression)},
                      {"total_sent_bytes", or_null(summary.total_sent_bytes)},
                      {"ddp_sent_bytes", or_null(summary.ddp_sent_bytes)},
@@ -153,10 +156,16 @@ void RunFolder::write_summary(const Summary& summary) {
                      {"ecr_literal", or_null(summary.ecr_literal)},
                      {"steps", summary.steps},
                      {"seconds", summary.seconds},
-                     {"images_per_s", summary.images_per_s},
-                     {"peak_memory_bytes", summary.peak_memory_bytes},
+                     {"images_per_s", or_null(summary.images_per_s)},
+                     {"peak_memory_bytes", or_null(summary.peak_memory_bytes)},
                      {"exit", summary.exit}};
   write_whole_file(file("summary.json"), json_text(tree, 2) + "\n");
+}
+
+void RunFolder::write_failure(int exit, double seconds) {
+  so_far_.exit = exit;
+  so_far_.seconds = seconds;
+  write_summary(so_far_);
 }
 
 std::string default_run_folder(const std::string& config_file, const std::string& method,

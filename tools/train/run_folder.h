@@ -48,13 +48,14 @@ struct RunPlace {
 // Fields that are empty (no evaluation, ddp has no compression, ...) are written as null.
 struct Summary {
   std::optional<double> top1_last, top1_best;
-  int64_t params_full = 0, params_now = 0;
+  std::optional<int64_t> params_full, params_now;
   std::optional<double> compression;
   std::optional<int64_t> total_sent_bytes, ddp_sent_bytes;
   std::optional<double> traffic_reduction, ecr_executed, ecr_literal;
   int64_t steps = 0;
-  double seconds = 0.0, images_per_s = 0.0;
-  int64_t peak_memory_bytes = 0;  // device memory of rank 0
+  double seconds = 0.0;
+  std::optional<double> images_per_s;
+  std::optional<int64_t> peak_memory_bytes;  // device memory of rank 0
   int exit = 0;
 };
 
@@ -77,12 +78,15 @@ class RunFolder {
   void write_ledger(const Ledger& all, const std::vector<int64_t>& per_rank_sent,
                     int ranks_per_node);
   void write_summary(const Summary& summary);
+  // Of a run that ended early: what the files above say so far, and the exit code.
+  void write_failure(int exit, double seconds);
 
  private:
   std::string file(const char* name) const { return path_ + "/" + name; }
 
   std::string path_;
   std::optional<LineFile> metrics_, ranks_;
+  Summary so_far_;
 };
 
 // "runs/<config stem>-<method>-<YYYYmmdd-HHMMSS>", local time.

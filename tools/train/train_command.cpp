@@ -7,7 +7,10 @@
 
 #include "distributed/launch.h"
 #include "distributed/ledger_gather.h"
+#include "engine/error.h"
+#include "tools/train/datasets.h"
 #include "tools/train/efficiency.h"
+#include "tools/train/plan_text.h"
 #include "tools/train/rank_program.h"
 #include "tools/train/traffic_plan.h"
 #include "tools/train/trainer.h"
@@ -16,13 +19,32 @@
 namespace ab {
 namespace {
 
-struct Datasets {
-  std::unique_ptr<Dataset> train, test;
+// What the processes of a run share: the configuration and the images, and on the first rank's
+// process the run's folder.
+struct Shared {
+  Config config;
+  Datasets data;
+  std::optional<RunFolder> folder;
+  std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now();
+
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  }
 };
 
-Datasets open_datasets(const Config& config) {
-  const DataSettings settings = data_settings(config);
-  return {open_dataset(settings, Split::kTrain), open_dataset(settings, Split::kTest)};
+// The interface has names for more than this version does; none of them may be taken and ignored.
+Config checked_config(const Options& options) {
+  Config config = load_config(options.config, options.settings);
+  if (!options.resume.empty())
+    throw ConfigError("--resume " + options.resume +
+                      ": this version cannot go on from a checkpoint; start anew with another "
+                      "--out");
+  if (options.trace)
+    throw ConfigError("--trace: this version writes no timeline; leave the flag out");
+  if (const auto every = config.checkpoint.every_steps)
+    throw ConfigError("checkpoint.every_steps: found " + std::to_string(*every) +
+                      "; this version saves the weights once, at the end of the run; set null");
+  return config;
 }
 
 DeviceKind device_kind(const std::string& name) {
@@ -51,22 +73,22 @@ void save_final_weights(Replica& replica, const RunFolder& folder, int64_t step)
 // One rank's part of a run.
 class Run {
  public:
-  Run(const Options& options, const Config& config, const Datasets& data, Communicator& world,
-      const RankPlace& place)
-      : config_(config),
-        data_(data),
+  Run(const Options& options, Shared& shared, Communicator& world, const RankPlace& place)
+      : shared_(shared),
+        config_(shared.config),
+        data_(shared.data),
         world_(world),
         layout_{world.size(), place.ranks_per_node},
-        resolved_(resolve(config, data.train->size(), layout_.world, layout_.ranks_per_node)),
+        resolved_(resolve(config_, data_.train->size(), layout_.world, layout_.ranks_per_node)),
         device_(Device::create(device_kind(options.device), world.rank() % place.ranks_per_node,
                                default_threads(place.ranks_per_node))) {
     if (world.rank() == 0) open_folder(options);
   }
 
   void run() {
-    const auto begin = std::chrono::steady_clock::now();
     Progress progress(world_.rank() == 0);
-    RunFolder* folder = folder_ ? &*folder_ : nullptr;
+    RunFolder* folder = world_.rank() == 0 ? &*shared_.folder : nullptr;
+    if (folder) progress.note(headline(*folder));
     Trainer trainer(
         {config_, resolved_, world_, *device_, *data_.train, *data_.test, folder, &progress});
     const TrainingResult result = trainer.run();
@@ -78,8 +100,10 @@ class Run {
     if (!folder) return;
     save_final_weights(trainer.replica(), *folder, resolved_.total_steps);
     folder->write_ledger(all, per_rank, layout_.ranks_per_node);
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-    write_summary(result, all.sent_bytes(), took.count());
+    write_summary(*folder, result, all.sent_bytes());
+    progress.note("done  " + bytes_text(static_cast<double>(all.sent_bytes())) +
+                  " sent by all ranks  " + duration_text(shared_.seconds()) + "  results in " +
+                  folder->path());
   }
 
  private:
@@ -87,14 +111,25 @@ class Run {
     const std::string path =
         options.out.empty() ? default_run_folder(options.config, config_.method, std::time(nullptr))
                             : options.out;
-    folder_.emplace(path, !options.resume.empty());
+    RunFolder& folder = shared_.folder.emplace(path);
     const LaunchInfo launch = read_launch_environment();
-    folder_->write_config(
+    folder.write_config(
         config_, resolved_,
         {device_->description(), layout_.world, layout_.ranks_per_node, {launch.host}});
   }
 
-  void write_summary(const TrainingResult& result, int64_t sent, double seconds) {
+  std::string headline(const RunFolder& folder) const {
+    std::string text = config_.model.name + "  method " + config_.method + "  " +
+                       std::to_string(layout_.world) + (layout_.world == 1 ? " rank" : " ranks");
+    if (resolved_.groups > 1)
+      text += " in " + std::to_string(resolved_.groups) + " groups of " +
+              std::to_string(resolved_.group_size);
+    return text + "  " + std::to_string(resolved_.total_steps) + " steps of " +
+           std::to_string(resolved_.global_batch) + " images  on " + device_->description() +
+           "  into " + folder.path();
+  }
+
+  void write_summary(RunFolder& folder, const TrainingResult& result, int64_t sent) {
     const Method method = method_of(config_);
     const RunPlan plan = make_run_plan(config_, resolved_);
     Summary summary;
@@ -110,42 +145,44 @@ class Run {
     summary.ecr_executed = ecr_executed(method, plan.spans, compression);
     summary.ecr_literal = ecr_literal(method, plan.spans, compression);
     summary.steps = resolved_.total_steps;
-    summary.seconds = seconds;
+    summary.seconds = shared_.seconds();
     summary.images_per_s = result.images_per_s;
     summary.peak_memory_bytes = static_cast<int64_t>(result.peak_device_bytes);
-    folder_->write_summary(summary);
+    folder.write_summary(summary);
   }
 
+  Shared& shared_;
   const Config& config_;
   const Datasets& data_;
   Communicator& world_;
   WorldLayout layout_;
   Resolved resolved_;
   std::unique_ptr<Device> device_;
-  std::optional<RunFolder> folder_;
 };
 
 }  // namespace
 
 int train_command(const Options& options) {
-  const auto config_now = [&] { return load_config(options.config, options.settings); };
   // The timeout is needed before the ranks exist; what is wrong with the config is told by them.
   double timeout_s = CommunicatorOptions{}.timeout_s;
   try {
-    timeout_s = config_now().comm.timeout_s;
+    timeout_s = load_config(options.config, options.settings).comm.timeout_s;
   } catch (const std::exception&) {
   }
   std::once_flag opened;
-  Config shared_config;
-  Datasets shared_data;
-  return run_on_ranks(options.local_ranks, timeout_s,
-                      [&](Communicator& world, const RankPlace& place) {
-                        std::call_once(opened, [&] {  // ranks of one process share the images
-                          shared_config = config_now();
-                          shared_data = open_datasets(shared_config);
-                        });
-                        Run(options, shared_config, shared_data, world, place).run();
-                      });
+  Shared shared;
+  return run_on_ranks(
+      options.local_ranks, timeout_s,
+      [&](Communicator& world, const RankPlace& place) {
+        std::call_once(opened, [&] {  // ranks of one process share the images
+          shared.config = checked_config(options);
+          shared.data = open_datasets(shared.config);
+        });
+        Run(options, shared, world, place).run();
+      },
+      [&](int exit_code) {
+        if (shared.folder) shared.folder->write_failure(exit_code, shared.seconds());
+      });
 }
 
 }  // namespace ab

@@ -171,10 +171,18 @@ void Trainer::evaluate(int64_t completed) {
   in_.progress->note(text);
 }
 
-// Every rank that averages gradients together sees the same sum, so all of them come here; the one
-// whose own batch went wrong tells what it found.
+// Every rank that averages gradients together sees the same sum, so all of them come here. The
+// first whose own batch went wrong tells what it found; the others wait for it to end the run.
 void Trainer::stop_non_finite(int64_t step, double loss, const StepInput& input) {
   const std::string layer = replica_.first_non_finite_layer(batch_, input);
+  Communicator& together = gradient_communicator();
+  std::vector<double> found(static_cast<size_t>(together.size()), 0.0);
+  found[static_cast<size_t>(together.rank())] = layer.empty() ? 0.0 : 1.0;
+  together.all_reduce(Purpose::kMetrics, found.data(), together.size(), DType::kFloat64);
+  const auto first_found = std::find(found.begin(), found.end(), 1.0);
+  const auto speaker = first_found == found.end() ? 0 : first_found - found.begin();
+  if (together.rank() != speaker)
+    together.all_reduce(Purpose::kMetrics, found.data(), 1, DType::kFloat64);
   const std::string where = "step " + std::to_string(step + 1) + ", phase " + name_of(span_.phase) +
                             ", rank " + std::to_string(in_.world.rank());
   const std::string what =

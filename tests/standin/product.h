@@ -1,0 +1,33 @@
+// The arithmetic of the stand-ins' products: D = alpha op(A) op(B) + beta C over strided matrices,
+// fp32 or bf16 in memory, summed in float in the order of k. Addresses are real ones.
+#pragma once
+#include <cstdint>
+
+#include "kernels/numbers.h"
+
+namespace ab::standin {
+
+struct Strided {
+  void* data = nullptr;
+  bool bf16 = false;
+  int64_t row_stride = 1, column_stride = 1;
+
+  float get(int64_t i, int64_t j) const {
+    const int64_t at = i * row_stride + j * column_stride;
+    return bf16 ? load(static_cast<const BFloat16*>(data)[at])
+                : static_cast<const float*>(data)[at];
+  }
+  void set(int64_t i, int64_t j, float value) const {
+    const int64_t at = i * row_stride + j * column_stride;
+    if (bf16)
+      store(static_cast<BFloat16*>(data) + at, value);
+    else
+      static_cast<float*>(data)[at] = value;
+  }
+};
+
+// a (m, k), b (k, n), c and d (m, n); c is not read when beta is 0.
+void product(int64_t m, int64_t n, int64_t k, float alpha, const Strided& a, const Strided& b,
+             float beta, const Strided& c, const Strided& d);
+
+}  // namespace ab::standin
