@@ -11,14 +11,14 @@ const char* name_of(Purpose purpose) {
   constexpr const char* kNames[] = {
       "gradients", "batch_norm",    "metrics",          "evaluation",    "factors",
       "ranks",     "merge_factors", "merge_unfactored", "merge_moments", "merge_statistics",
-      "hash",      "ledger"};
-  static_assert(std::size(kNames) == static_cast<size_t>(Purpose::kLedger) + 1);
+      "hash",      "ledger",        "checkpoint"};
+  static_assert(std::size(kNames) == static_cast<size_t>(Purpose::kCheckpoint) + 1);
   return kNames[static_cast<int>(purpose)];
 }
 
 const char* name_of(Phase phase) {
-  constexpr const char* kNames[] = {"start", "warmup",  "decompose", "ab",
-                                    "merge", "rebound", "evaluate",  "end"};
+  constexpr const char* kNames[] = {"start",   "warmup",   "decompose",  "ab", "merge",
+                                    "rebound", "evaluate", "checkpoint", "end"};
   static_assert(std::size(kNames) == static_cast<size_t>(Phase::kEnd) + 1);
   return kNames[static_cast<int>(phase)];
 }

@@ -29,9 +29,20 @@ enum class Purpose : uint8_t {
   kMergeStatistics,  // merge: batch-norm running statistics
   kHash,             // replicas agree
   kLedger,           // this table, brought together at the end
+  kCheckpoint,       // every rank's part is on the disk
 };
 
-enum class Phase : uint8_t { kStart, kWarmup, kDecompose, kAb, kMerge, kRebound, kEvaluate, kEnd };
+enum class Phase : uint8_t {
+  kStart,
+  kWarmup,
+  kDecompose,
+  kAb,
+  kMerge,
+  kRebound,
+  kEvaluate,
+  kCheckpoint,
+  kEnd,
+};
 
 const char* name_of(Collective collective);
 const char* name_of(Purpose purpose);

@@ -237,7 +237,7 @@ TEST_CASE("every shipped configuration is good") {
     CHECK_NOTHROW(load_config(entry.path()));
     ++count;
   }
-  CHECK(count >= 7);
+  CHECK(count >= 6);
 }
 
 TEST_CASE("the reference page has one row per key") {

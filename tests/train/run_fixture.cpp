@@ -56,9 +56,11 @@ Config tiny_config(const std::string& model, const std::vector<std::string>& cha
   return with_model_defaults(parse_config(tree, "tiny", settings));
 }
 
-FinishedRun run_training(const Config& config, int ranks, int ranks_per_node, int threads) {
+FinishedRun run_training(const Config& config, int ranks, int ranks_per_node, int threads,
+                         const RunPlaces& places) {
   const int per_node = ranks_per_node > 0 ? ranks_per_node : ranks;
   ScratchFolder scratch;
+  const std::string path = places.folder.empty() ? scratch / "run" : places.folder;
   FinishedRun run;
   run.weights.resize(static_cast<size_t>(ranks));
   const auto train = open_dataset(data_settings(config), Split::kTrain);
@@ -68,9 +70,9 @@ FinishedRun run_training(const Config& config, int ranks, int ranks_per_node, in
     const auto device = Device::create(DeviceKind::kHost, 0, threads);
     Progress silent(false);
     std::optional<RunFolder> folder;
-    if (world.rank() == 0) folder.emplace(scratch / "run");
-    Trainer trainer(
-        {config, resolved, world, *device, *train, *test, folder ? &*folder : nullptr, &silent});
+    if (world.rank() == 0) folder.emplace(path, !places.resume_from.empty());
+    Trainer trainer({config, resolved, world, *device, *train, *test, folder ? &*folder : nullptr,
+                     &silent, path, places.resume_from});
     const TrainingResult result = trainer.run();
     world.ledger().set_phase(Phase::kEnd);
     std::vector<int64_t> per_rank;
@@ -81,7 +83,7 @@ FinishedRun run_training(const Config& config, int ranks, int ranks_per_node, in
     run.ledger = ledger;
     run.spans = make_run_plan(config, resolved).spans;
   });
-  std::ifstream metrics(scratch / "run/metrics.jsonl");
+  std::ifstream metrics(path + "/metrics.jsonl");
   for (std::string line; std::getline(metrics, line);) {
     const Json row = Json::parse(line);
     if (row.contains("loss")) run.losses.push_back(row["loss"].get<double>());

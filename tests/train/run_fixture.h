@@ -20,7 +20,12 @@ struct FinishedRun {
 // A tiny network on synthetic images; `changes` are --set lines laid over it ("ab.group_size=2").
 Config tiny_config(const std::string& model, const std::vector<std::string>& changes);
 
-FinishedRun run_training(const Config& config, int ranks, int ranks_per_node = 0, int threads = 1);
+// folder: where the run writes, kept afterwards; resume_from: a checkpoint to go on from.
+struct RunPlaces {
+  std::string folder, resume_from;
+};
+FinishedRun run_training(const Config& config, int ranks, int ranks_per_node = 0, int threads = 1,
+                         const RunPlaces& places = {});
 
 // The plan of the same run, given the ranks it kept.
 std::map<LedgerKey, LedgerEntry> planned(const Config& config, int ranks, int ranks_per_node,

@@ -193,8 +193,8 @@ TEST_CASE("the default folder is named after config, method and time") {
   noon.tm_mday = 29;
   noon.tm_hour = 12;
   noon.tm_isdst = -1;
-  CHECK(default_run_folder("models/configs/mnist/resnet_quickstart.json", "ab", std::mktime(&noon)) ==
-        "runs/resnet_quickstart-ab-20240229-120000");
+  CHECK(default_run_folder("models/configs/mnist/resnet_quickstart.json", "ab",
+                           std::mktime(&noon)) == "runs/resnet_quickstart-ab-20240229-120000");
 }
 
 TEST_CASE("the progress line") {

@@ -54,4 +54,30 @@ void MomentStash::restore(Replica& replica, const FactoredWeight& weight) {
   }
 }
 
+void MomentStash::add_sources(std::vector<SafetensorsSource>& sources) const {
+  for (const auto& [name, m] : saved_) {
+    sources.push_back(
+        source_of("stash.first." + name, DType::kFloat32, {m.rows, m.cols}, m.first.data()));
+    sources.push_back(
+        source_of("stash.second." + name, DType::kFloat32, {m.rows, m.cols}, m.second.data()));
+    sources.push_back(source_of("stash.updates." + name, DType::kInt64, {1}, &m.updates));
+  }
+}
+
+void MomentStash::load(const SafetensorsFile& file) {
+  const std::string prefix = "stash.first.";
+  for (const SafetensorsEntry& entry : file.entries()) {
+    if (!entry.name.starts_with(prefix) || entry.shape.size() != 2) continue;
+    const std::string name = entry.name.substr(prefix.size());
+    Moments& m = saved_[name];
+    m.rows = entry.shape[0];
+    m.cols = entry.shape[1];
+    m.first.resize(static_cast<size_t>(m.rows * m.cols));
+    m.second.resize(m.first.size());
+    file.read(entry, m.first.data());
+    file.read(file.expect("stash.second." + name, DType::kFloat32, entry.shape), m.second.data());
+    file.read(file.expect("stash.updates." + name, DType::kInt64, {1}), &m.updates);
+  }
+}
+
 }  // namespace ab

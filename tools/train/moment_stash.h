@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tools/train/replica.h"
+#include "tools/train/safetensors.h"
 
 namespace ab {
 
@@ -16,6 +17,11 @@ class MomentStash {
   void save(Replica& replica, const FactoredWeight& weight);
   // Puts remembered moments back where a tensor of that name is trainable again.
   void restore(Replica& replica, const FactoredWeight& weight);
+
+  // For checkpoints: as tensors "stash.first.<name>", "stash.second.<name>",
+  // "stash.updates.<name>".
+  void add_sources(std::vector<SafetensorsSource>& sources) const;
+  void load(const SafetensorsFile& file);
 
  private:
   struct Moments {

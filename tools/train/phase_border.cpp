@@ -12,7 +12,7 @@
 namespace ab {
 namespace {
 
-constexpr const char* kDrivers[] = {"none", "gram", "gesdd", "gesvd"};
+constexpr const char* kDrivers[] = {"none", "gram", "gesdd", "gesvd", "gesvdj"};
 constexpr int kReportFields = 6;  // k, sigma_max, energy_lost, residual, ms, driver
 
 double driver_number(const std::string& driver) {

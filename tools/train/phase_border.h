@@ -37,6 +37,7 @@ class PhaseBorder {
   // averaged (compat.moments) let the unfactored parameters drift after a merge, as they do in the
   // reference; then only the factored weights are compared.
   void check_replicas(const char* when);
+  MomentStash& stash() { return stash_; }
 
  private:
   struct Decomposed {

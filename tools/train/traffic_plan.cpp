@@ -98,6 +98,7 @@ struct Planner {
   void decompose(const std::vector<int64_t>& ranks);
   void merge(const std::vector<int64_t>& ranks);
   void evaluations(const std::vector<int64_t>& at);
+  void checkpoints();
 };
 
 void Planner::gradients(bool a, int64_t count) {
@@ -190,6 +191,15 @@ void Planner::evaluations(const std::vector<int64_t>& at) {
   }
 }
 
+// The last step has none: the run is over.
+void Planner::checkpoints() {
+  const auto every = config.checkpoint.every_steps;
+  if (!every) return;
+  traffic.phase = Phase::kCheckpoint;
+  traffic.add(Collective::kAllGather, Purpose::kCheckpoint, DType::kInt64, 1,
+              (resolved.total_steps - 1) / *every);
+}
+
 LayerRanks rows_of(const Replica& replica, int cycles, bool full) {
   std::vector<int64_t> row;
   for (const FactoredWeight* weight : replica.factorable) row.push_back(full ? weight->n() : 1);
@@ -213,6 +223,7 @@ std::map<LedgerKey, LedgerEntry> plan_traffic(const Config& config, const Resolv
     if (factored) planner.merge(*row);
   }
   planner.evaluations(plan.evaluations);
+  planner.checkpoints();
   book_gather(planner.traffic.entries, planner.traffic.nodes());
   return planner.traffic.entries;
 }

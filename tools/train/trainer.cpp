@@ -55,16 +55,19 @@ Trainer::Trainer(const TrainerInput& input)
 
 // Algorithm 1: full-rank warm-up; then cycles of decompose, independent groups, merge, rebound.
 TrainingResult Trainer::run() {
-  border_.check_replicas("at the start");
-  loader_.seek(0, 0);
-  auto due = plan_.evaluations.begin();
+  const int64_t start = resume();
   for (const PhaseSpan& span : plan_.spans) {
-    enter_phase(span);
-    for (int64_t step = span.from; step < span.to; ++step) {
+    if (span.to <= start) continue;
+    const int64_t first = std::max(start, span.from);
+    enter_phase(span, first);
+    for (int64_t step = first; step < span.to; ++step) {
       in_.world.ledger().set_phase(ledger_phase(span.phase));
       train_step(step);
-      if (step + 1 == span.to) leave_phase(span);
-      if (due != plan_.evaluations.end() && *due == step + 1) evaluate(*due++);
+      const int64_t completed = step + 1;
+      if (completed == span.to) leave_phase(span);
+      if (std::binary_search(plan_.evaluations.begin(), plan_.evaluations.end(), completed))
+        evaluate(completed);
+      if (checkpoint_due(completed)) save(completed);
     }
   }
   result_.images_per_s = step_seconds_ > 0.0 ? static_cast<double>(timed_steps_) *
@@ -74,21 +77,34 @@ TrainingResult Trainer::run() {
   return result_;
 }
 
+// Completed updates of the checkpoint that the run goes on from; 0 when it begins.
+int64_t Trainer::resume() {
+  int64_t start = 0;
+  if (in_.resume_from.empty()) {
+    border_.check_replicas("at the start");
+  } else {
+    const RunState state = load_state(in_.resume_from);
+    start = state.step;
+    if (!state.factored.empty()) shape_as_factored(replica_, state.factored, place_.trains_a);
+    load_checkpoint(in_.resume_from, checkpoint_parts(!state.factored.empty()));
+    result_.layer_ranks = state.layer_ranks;
+    result_.params_now = state.params_now;
+    result_.top1_last = state.top1_last;
+    result_.top1_best = state.top1_best;
+    if (in_.folder) in_.folder->keep_up_to(start, static_cast<int>(state.layer_ranks.size()));
+  }
+  const int64_t pass = in_.resolved.data_steps_per_epoch;
+  loader_.seek(start / pass, start % pass);
+  return start;
+}
+
 Communicator& Trainer::gradient_communicator() {
   return trains_in_groups(method_, span_.phase) ? *group_ : in_.world;
 }
 
-void Trainer::enter_phase(const PhaseSpan& span) {
+void Trainer::enter_phase(const PhaseSpan& span, int64_t step) {
   span_ = span;
-  if (span.phase == StepPhase::kAb) {
-    std::vector<int64_t> kept;
-    for (const RankRecord& record : border_.decompose(span.cycle)) {
-      kept.push_back(record.report.k);
-      if (in_.folder) in_.folder->write_ranks(record);
-    }
-    result_.layer_ranks.push_back(std::move(kept));
-    result_.params_now = replica_.present_elements();
-  }
+  if (span.phase == StepPhase::kAb && step == span.from) decompose();
   Communicator& communicator = gradient_communicator();
   reducer_ = std::make_unique<GradientReducer>(
       replica_.store, communicator, static_cast<int64_t>(in_.config.comm.bucket_mb * (1 << 20)),
@@ -100,57 +116,62 @@ void Trainer::enter_phase(const PhaseSpan& span) {
       sync != "off" && shared.size() > 1 ? std::make_unique<BatchStatistics>(shared) : nullptr;
 }
 
+void Trainer::decompose() {
+  std::vector<int64_t> kept;
+  for (const RankRecord& record : border_.decompose(span_.cycle)) {
+    kept.push_back(record.report.k);
+    if (in_.folder) in_.folder->write_ranks(record);
+  }
+  result_.layer_ranks.push_back(std::move(kept));
+  result_.params_now = replica_.present_elements();
+}
+
 void Trainer::train_step(int64_t step) {
   const double begin = now();
   batch_.upload(loader_.next());
   const StepInput input{step, statistics_.get()};
+  StepRecord record;
   reducer_->begin_step();
-  const double loss = replica_.forward_backward(batch_, input);
-  const double waited = reducer_->finish_step();
-  const double norm = replica_.gradient_norm();
-  if (!std::isfinite(loss) || !std::isfinite(norm)) stop_non_finite(step, loss, input);
+  record.loss = replica_.forward_backward(batch_, input);
+  record.comm_wait_s = reducer_->finish_step();
+  record.grad_norm = replica_.gradient_norm();
+  if (!std::isfinite(record.loss) || !std::isfinite(record.grad_norm))
+    stop_non_finite(step, record.loss, input);
   const double clip = in_.config.train.clip_norm;
-  const double scale = clip > 0.0 && norm > clip ? clip / (norm + 1e-6) : 1.0;
-  const double lr = learning_rate(lr_settings(in_.config, in_.resolved), step,
-                                  steps_since_border(plan_.spans, step));
-  replica_.update(lr, static_cast<float>(scale));
-  const double seconds = now() - begin;
+  const bool clipped = clip > 0.0 && record.grad_norm > clip;
+  record.lr = learning_rate(lr_settings(in_.config, in_.resolved), step,
+                            steps_since_border(plan_.spans, step));
+  replica_.update(record.lr, clipped ? static_cast<float>(clip / (record.grad_norm + 1e-6)) : 1.0f);
+  record.step = step + 1;
+  record.step_s = now() - begin;
   if (step > 0) {  // the first step lays out memory and builds primitives
-    step_seconds_ += seconds;
+    step_seconds_ += record.step_s;
     ++timed_steps_;
   }
-  if ((step + 1) % in_.config.train.log_every == 0 || step + 1 == in_.resolved.total_steps)
-    log_step(step, loss, norm, seconds, waited);
+  if (record.step % in_.config.train.log_every == 0 || record.step == in_.resolved.total_steps)
+    log_step(record);
 }
 
 void Trainer::leave_phase(const PhaseSpan& span) {
   if (span.phase == StepPhase::kAb) border_.merge();
 }
 
-void Trainer::log_step(int64_t step, double loss, double norm, double seconds, double waited) {
+void Trainer::log_step(StepRecord record) {
   Communicator& communicator = gradient_communicator();
-  communicator.all_reduce(Purpose::kMetrics, &loss, 1, DType::kFloat64);
-  loss /= communicator.size();
+  communicator.all_reduce(Purpose::kMetrics, &record.loss, 1, DType::kFloat64);
+  record.loss /= communicator.size();
   if (!in_.folder) return;
-  StepRecord record;
-  record.step = step + 1;
-  record.epoch = static_cast<double>(step + 1) / in_.resolved.steps_per_epoch;
+  record.epoch = static_cast<double>(record.step) / in_.resolved.steps_per_epoch;
   record.phase = name_of(span_.phase);
   record.cycle = span_.cycle;
-  record.lr = learning_rate(lr_settings(in_.config, in_.resolved), step,
-                            steps_since_border(plan_.spans, step));
-  record.loss = loss;
-  record.grad_norm = norm;
-  record.images_per_s = in_.resolved.global_batch / seconds;
-  record.step_s = seconds;
-  record.comm_wait_s = waited;
+  record.images_per_s = in_.resolved.global_batch / record.step_s;
   in_.folder->write_step(record);
   ProgressState state;
   state.step = record.step;
   state.total = in_.resolved.total_steps;
   state.phase = record.phase;
   state.cycle = record.cycle;
-  state.loss = loss;
+  state.loss = record.loss;
   state.lr = record.lr;
   state.images_per_s = record.images_per_s;
   in_.progress->update(state);
@@ -169,6 +190,36 @@ void Trainer::evaluate(int64_t completed) {
                 static_cast<long long>(completed), record.loss, 100.0 * record.top1,
                 100.0 * record.top5);
   in_.progress->note(text);
+}
+
+bool Trainer::checkpoint_due(int64_t completed) const {
+  const auto every = in_.config.checkpoint.every_steps;
+  return every && !in_.checkpoint_folder.empty() && completed % *every == 0 &&
+         completed < in_.resolved.total_steps;
+}
+
+// Ranks hold different weights inside a group phase (by group), after it where nobody averaged the
+// moments (by group), and where batch statistics are each rank's own (by rank).
+CheckpointParts Trainer::checkpoint_parts(bool in_groups) {
+  ImagePlace image{0, in_.world.rank() == 0};
+  if (in_.config.train.sync_bn == "off" && replica_.store.buffer_values())
+    image = {in_.world.rank(), true};
+  else if (group_ && (in_groups || in_.config.ab.compat.moments))
+    image = {place_.index, group_->rank() == 0};
+  return {replica_, border_.stash(), in_.world, image};
+}
+
+void Trainer::save(int64_t completed) {
+  const bool factored = span_.phase == StepPhase::kAb && completed < span_.to;
+  RunState state{completed,        {}, result_.layer_ranks, result_.params_now, result_.top1_last,
+                 result_.top1_best};
+  if (factored) state.factored = result_.layer_ranks.back();
+  std::string problem;
+  if (!save_checkpoint(in_.checkpoint_folder, state, checkpoint_parts(factored),
+                       in_.config.checkpoint.keep, &problem) &&
+      in_.progress)
+    in_.progress->note("warning: no checkpoint at step " + std::to_string(completed) + ": " +
+                       problem + "; the one before is kept");
 }
 
 // Every rank that averages gradients together sees the same sum, so all of them come here. The

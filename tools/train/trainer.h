@@ -5,6 +5,7 @@
 
 #include "distributed/reducer.h"
 #include "tools/train/batch_statistics.h"
+#include "tools/train/checkpoint.h"
 #include "tools/train/evaluation.h"
 #include "tools/train/phase_border.h"
 #include "tools/train/progress.h"
@@ -20,6 +21,8 @@ struct TrainerInput {
   const Dataset &train, &test;
   RunFolder* folder = nullptr;  // rank 0 alone
   Progress* progress = nullptr;
+  std::string checkpoint_folder;  // the run's folder, known to every rank; empty: no checkpoints
+  std::string resume_from;        // a checkpoint; empty: from the start
 };
 
 // What a run found out; the command around it adds the ledger.
@@ -39,11 +42,16 @@ class Trainer {
   Replica& replica() { return replica_; }
 
  private:
-  void enter_phase(const PhaseSpan& span);
+  int64_t resume();
+  void enter_phase(const PhaseSpan& span, int64_t step);
+  void decompose();
   void train_step(int64_t step);
   void leave_phase(const PhaseSpan& span);
   void evaluate(int64_t completed);
-  void log_step(int64_t step, double loss, double norm, double seconds, double waited);
+  void save(int64_t completed);
+  bool checkpoint_due(int64_t completed) const;
+  CheckpointParts checkpoint_parts(bool in_groups);
+  void log_step(StepRecord record);
   [[noreturn]] void stop_non_finite(int64_t step, double loss, const StepInput& input);
   Communicator& gradient_communicator();
 
