@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fails where the documentation has come apart from the repository:
 #   - a relative link in README.md, docs/ or a folder's README that points at no file, or at no heading
+#   - a configuration or script (models/, tools/, tests/) named in text or commands that is not there
 #   - a link written [`name`](source file) whose last word does not occur in that file
 #   - docs/configuration.md unlike what `abtrain help-config` prints; --fix writes it anew
 # The last check needs a built program: ABTRAIN, or build/release/bin/abtrain; it is left out, and said
@@ -27,12 +28,11 @@ links() {
     code { next }
     {
       line = $0
-      while (match(line, /\[[^][]*\]\([^() \t]+(\(\))?[^() \t]*\)/)) {
-        link = substr(line, RSTART, RLENGTH)
+      while (match(line, /\]\([^() \t]+(\(\))?[^() \t]*\)/)) {
+        text = substr(line, 1, RSTART - 1)
+        sub(/.*\[/, "", text)  # a text that began on the line before keeps its tail: no name
+        printf "%s\t%d\t%s\t%s\n", FILENAME, FNR, text, substr(line, RSTART + 2, RLENGTH - 3)
         line = substr(line, RSTART + RLENGTH)
-        cut = index(link, "](")
-        printf "%s\t%d\t%s\t%s\n", FILENAME, FNR, substr(link, 2, cut - 2),
-               substr(link, cut + 2, length(link) - cut - 2)
       }
     }' "$@"
 }
@@ -60,11 +60,15 @@ while IFS=$'\t' read -r file line text target; do
   fi
 done < <(links "${files[@]}")
 
+while IFS=: read -r file line path; do
+  [ -e "$path" ] || complain "$file:$line: $path does not exist"
+done < <(grep -HnoE '\b(models|tools|tests)/[A-Za-z0-9_/.-]+\.(json|sh|py)\b' "${files[@]}")
+
 page=docs/configuration.md
-if [ -x "$program" ] && [ $fix = 1 ]; then
-  "$program" help-config >"$page"
-elif [ -x "$program" ]; then
-  "$program" help-config | diff -u "$page" - ||
+if [ -x "$program" ]; then
+  keys=$("$program" help-config)
+  [ $fix = 0 ] || printf '%s\n' "$keys" >"$page"
+  printf '%s\n' "$keys" | diff -u "$page" - ||
     complain "$page: differs from what $program help-config prints; write it with --fix"
 else
   echo "check_docs: $page not compared: no $program"

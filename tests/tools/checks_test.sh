@@ -99,6 +99,8 @@ echo 'See [gone](gone.md).' >>docs/README.md
 expect 1 "docs/README.md:3: link to gone.md" docs
 printf '# T\n\n[x](#no-such)\n' >docs/README.md
 expect 1 "docs/README.md:3: link to #no-such" docs
+echo 'Run `tools/gone.sh`.' >docs/README.md
+expect 1 "docs/README.md:1: tools/gone.sh does not exist" docs
 printf '[`C::gone()`](../distributed/communicator_mpi.cpp)\n' >docs/README.md
 expect 1 "docs/README.md:1: ../distributed/communicator_mpi.cpp does not mention gone" docs
 
