@@ -10,8 +10,9 @@ class BatchStatistics : public ReplicaSum {
  public:
   explicit BatchStatistics(Communicator& communicator) : communicator_(communicator) {}
   int replicas() const override { return communicator_.size(); }
-  void sum(Stream, DevicePtr values, int64_t count) override {
-    all_reduce(communicator_, Purpose::kBatchNorm, Tensor(values, {count}, DType::kFloat32));
+  void sum(Stream stream, DevicePtr values, int64_t count) override {
+    all_reduce(stream, communicator_, Purpose::kBatchNorm,
+               Tensor(values, {count}, DType::kFloat32));
   }
 
  private:

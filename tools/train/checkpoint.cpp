@@ -159,19 +159,27 @@ void write_done(const std::string& path) {
   write_whole_file(path + "/DONE", json_text({{"crc32", files}}, 1) + "\n");
 }
 
+bool is_done(const std::string& path) {
+  return fs::exists(path + "/DONE");
+}
+
+// Oldest first; without the folder of a finished run that holds its weights alone.
 std::vector<std::string> checkpoints_of(const std::string& folder) {
   std::vector<std::string> paths;
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder + "/checkpoints", error))
-    if (entry.path().filename().string().starts_with("step-"))
-      paths.push_back(entry.path().string());
+  for (const auto& entry : fs::directory_iterator(folder + "/checkpoints", error)) {
+    const std::string path = entry.path().string();
+    const bool weights_alone = is_done(path) && !fs::exists(path + "/state.json");
+    if (entry.path().filename().string().starts_with("step-") && !weights_alone)
+      paths.push_back(path);
+  }
   std::sort(paths.begin(), paths.end());
   return paths;
 }
 
 // Empty when the checkpoint is whole, else what is wrong with it.
 std::string damage_of(const std::string& path) {
-  if (!fs::exists(path + "/DONE")) return "it was not finished";
+  if (!is_done(path)) return "it was not finished";
   try {
     const Json files = read_json(path + "/DONE").at("crc32");
     for (const auto& [name, crc] : files.items())
@@ -185,7 +193,7 @@ std::string damage_of(const std::string& path) {
 void remove_older(const std::string& folder, int keep) {
   std::vector<std::string> done;
   for (const std::string& path : checkpoints_of(folder))
-    if (fs::exists(path + "/DONE")) done.push_back(path);
+    if (is_done(path)) done.push_back(path);
   std::error_code ignored;
   for (size_t i = 0; i + static_cast<size_t>(keep) < done.size(); ++i) {
     fs::remove(done[i] + "/DONE", ignored);  // half a removal must not look whole

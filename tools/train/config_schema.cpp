@@ -205,7 +205,7 @@ std::vector<Key> ab_keys() {
       make_key(AB_FIELD(comm.reduce_dtype), words({"fp32", "bf16"}), "of gradients on the wire"),
       make_key(AB_FIELD(comm.timeout_s), above_zero(), "seconds before a silent rank ends the run"),
       make_key(AB_FIELD(checkpoint.every_steps), from(1, 1e12),
-               "steps between checkpoints; null: at the end and on request"),
+               "steps between checkpoints; null: the weights at the end alone"),
       make_key(AB_FIELD(checkpoint.keep), from(1, 1e6), "checkpoints that stay"),
   };
 }

@@ -92,6 +92,16 @@ Json host_device(Json& problems) {
   return device;
 }
 
+// Empty when there is a device.
+std::string why_no_cuda() {
+  try {
+    Device::create(DeviceKind::kCuda);
+    return "";
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+}
+
 // Null where this build has no such device and the machine shows none.
 Json cuda_device(Json& problems) {
   const bool gpu_here = access("/proc/driver/nvidia/version", R_OK) == 0;
@@ -191,8 +201,19 @@ Json doctor_report() {
 
 std::string doctor_text(const Json& report) {
   std::string text = version_text() + "\n";
-  for (const Json& device : report["devices"])
-    text += "device " + device["kind"].get<std::string>() + ": " + value_text(device) + "\n";
+  bool cuda = false;
+  for (const Json& device : report["devices"]) {
+    cuda |= device["kind"] == "cuda";
+    text +=
+        "device " + value_text(device["kind"]) + ": " + value_text(device["description"]) + "\n";
+    for (const auto& [name, value] : device.items())
+      if (name != "kind" && name != "description")
+        text += "  " + name + " " + value_text(value) + "\n";
+  }
+  if (!cuda) {
+    const std::string title = "device cuda: ", why = why_no_cuda();
+    text += (why.rfind(title, 0) == 0 ? "" : title) + why + "\n";
+  }
   text += "mpi: " + value_text(report["mpi"]) + "\nnccl: " + value_text(report["nccl"]) +
           "\nslurm: " + value_text(report["slurm"]) + "\n";
   if (report["problems"].empty()) return text + "no problems found\n";

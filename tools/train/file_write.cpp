@@ -47,8 +47,8 @@ LineFile::~LineFile() {
   ::close(file_);
 }
 
-void LineFile::append(const Json& record) {
-  write_all(file_, json_text(record) + "\n", path_);
+void LineFile::append(const Json& record, const char* ending) {
+  write_all(file_, json_text(record) + ending, path_);
 }
 
 void write_whole_file(const std::string& path, const std::string& text) {

@@ -15,7 +15,7 @@ class LineFile {
   explicit LineFile(std::string path);
   ~LineFile();
   LineFile(const LineFile&) = delete;
-  void append(const Json& record);
+  void append(const Json& record, const char* ending = "\n");
 
  private:
   std::string path_;

@@ -71,9 +71,11 @@ void add_train(CLI::App& app, Options& options, Flags& flags) {
       ->type_name("N");
   train
       .add_option("--resume", options.resume,
-                  "refused: this version cannot go on from a checkpoint")
+                  "go on from the newest whole checkpoint: of the run in DIR, or (auto) of the\n"
+                  "one in --out, which is begun if there is none")
       ->type_name("auto|DIR");
-  train.add_flag("--trace", options.trace, "refused: this version writes no timeline");
+  train.add_flag("--trace", options.trace,
+                 "write trace.json: when rank 0 did what, for chrome://tracing or Perfetto");
   train.callback([&] { options.command = Command::kTrain; });
 }
 

@@ -160,7 +160,7 @@ void PhaseBorder::install_factors(const std::vector<Decomposed>& layers,
       put(weight.b(), f.b, k, weight.n());
     }
     for (const Parameter* factor : {&weight.a(), &weight.b()})
-      broadcast(*place_.communicator, Purpose::kFactors, factor->value, owners[i]);
+      broadcast(stream, *place_.communicator, Purpose::kFactors, factor->value, owners[i]);
   }
 }
 

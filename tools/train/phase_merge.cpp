@@ -82,7 +82,7 @@ void PhaseBorder::average_factors_and_rest() {
   }
   if (!factors.empty()) {
     Packed packed(replica_, factors);
-    all_reduce(world_, Purpose::kMergeFactors, packed.all());
+    all_reduce(stream, world_, Purpose::kMergeFactors, packed.all());
     packed.put_back();
   }
   if (!rest.empty()) {

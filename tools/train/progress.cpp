@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <cstdlib>
 
 namespace ab {
 namespace {
@@ -38,8 +39,11 @@ std::string progress_text(const ProgressState& state) {
   return text + duration_text(state.seconds_left) + " left";
 }
 
+// mpirun gives rank 0 a terminal of its own even where mpirun's output goes to a file.
 Progress::Progress(bool enabled, std::FILE* out)
-    : enabled_(enabled), terminal_(enabled && isatty(fileno(out)) == 1), out_(out) {}
+    : enabled_(enabled),
+      terminal_(enabled && isatty(fileno(out)) == 1 && !std::getenv("OMPI_COMM_WORLD_SIZE")),
+      out_(out) {}
 
 Progress::~Progress() {
   finish();

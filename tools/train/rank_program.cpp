@@ -11,8 +11,8 @@ namespace ab {
 namespace {
 
 // Most errors meet all ranks at once (a wrong key, a missing file): rank 0 speaks first and ends
-// the job; the others, one after the other, speak only if nobody did. What a lost partner causes is
-// the least telling.
+// the job; the others, one after the other, speak only if nobody on their node did. What a lost
+// partner causes is the least telling.
 void wait_for_a_better_message(int rank, const std::exception& error) {
   using namespace std::chrono_literals;
   const bool consequence = dynamic_cast<const CommunicationError*>(&error) != nullptr;
@@ -21,6 +21,7 @@ void wait_for_a_better_message(int rank, const std::exception& error) {
 }
 
 void tell(const std::exception& error) {
+  if (!claim_the_word()) return;
   std::fprintf(stderr, "%s\n", error_line(error).c_str());
   std::fflush(stderr);
 }
@@ -88,10 +89,10 @@ int run_alone(const std::function<int()>& body) {
   try {
     return body();
   } catch (const std::exception& error) {
+    // All ranks do the same here, so rank 0's line says it all; but MPI's start may fail on one.
     const LaunchInfo launch = read_launch_environment();
     if (launch.world > 1) wait_for_a_better_message(launch.rank, error);
-    // mpirun has ended us by now if rank 0 failed too; srun lets every rank finish.
-    if (launch.rank == 0 || launch.launcher != "srun") tell(error);
+    if (launch.rank == 0 || dynamic_cast<const CommunicationError*>(&error)) tell(error);
     return exit_code_of(error);
   }
 }

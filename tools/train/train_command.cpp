@@ -7,6 +7,7 @@
 
 #include "distributed/launch.h"
 #include "distributed/ledger_gather.h"
+#include "engine/convolution.h"
 #include "engine/error.h"
 #include "tools/train/datasets.h"
 #include "tools/train/efficiency.h"
@@ -19,10 +20,17 @@
 namespace ab {
 namespace {
 
+// Where a run writes, and the checkpoint that it goes on from (empty: from the start).
+struct Places {
+  std::string folder, checkpoint;
+};
+
 // What the processes of a run share: the configuration and the images, and on the first rank's
 // process the run's folder.
 struct Shared {
   Config config;
+  Places places;
+  std::vector<std::string> warnings;
   Datasets data;
   std::optional<RunFolder> folder;
   std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now();
@@ -32,19 +40,32 @@ struct Shared {
   }
 };
 
-// The interface has names for more than this version does; none of them may be taken and ignored.
-Config checked_config(const Options& options) {
-  Config config = load_config(options.config, options.settings);
-  if (!options.resume.empty())
-    throw ConfigError("--resume " + options.resume +
-                      ": this version cannot go on from a checkpoint; start anew with another "
-                      "--out");
-  if (options.trace)
-    throw ConfigError("--trace: this version writes no timeline; leave the flag out");
-  if (const auto every = config.checkpoint.every_steps)
-    throw ConfigError("checkpoint.every_steps: found " + std::to_string(*every) +
-                      "; this version saves the weights once, at the end of the run; set null");
-  return config;
+Places places_of(const Options& options, std::vector<std::string>* warnings) {
+  Places places{options.out, ""};
+  if (options.resume.empty()) return places;
+  if (options.resume == "auto" && options.out.empty())
+    throw ConfigError("--resume auto: needs --out, the folder of the run to go on with");
+  if (options.resume != "auto") {
+    if (!options.out.empty() && options.out != options.resume)
+      throw ConfigError("--resume " + options.resume + ": a run goes on in its own folder; leave " +
+                        "--out " + options.out + " out");
+    places.folder = options.resume;
+  }
+  places.checkpoint = newest_checkpoint(places.folder, warnings);
+  if (places.checkpoint.empty() && options.resume != "auto")
+    throw DataError("--resume " + options.resume + ": no complete checkpoint in it; runs write " +
+                    "them every checkpoint.every_steps");
+  return places;
+}
+
+// Ranks that are processes must all know the folder before rank 0 has made it.
+void check_places(const Config& config, const Places& places, const Communicator& world,
+                  const RankPlace& place) {
+  if (config.checkpoint.every_steps && places.folder.empty() && world.size() > 1 &&
+      !place.shares_process)
+    throw ConfigError("checkpoint.every_steps: found " +
+                      std::to_string(*config.checkpoint.every_steps) +
+                      " without --out; name a folder that all ranks can write to");
 }
 
 DeviceKind device_kind(const std::string& name) {
@@ -74,25 +95,39 @@ void save_final_weights(Replica& replica, const RunFolder& folder, int64_t step)
 class Run {
  public:
   Run(const Options& options, Shared& shared, Communicator& world, const RankPlace& place)
-      : shared_(shared),
+      : options_(options),
+        shared_(shared),
         config_(shared.config),
         data_(shared.data),
         world_(world),
         layout_{world.size(), place.ranks_per_node},
         resolved_(resolve(config_, data_.train->size(), layout_.world, layout_.ranks_per_node)),
         device_(Device::create(device_kind(options.device), world.rank() % place.ranks_per_node,
-                               default_threads(place.ranks_per_node))) {
+                               default_threads(place.ranks_per_node))),
+        gpu_world_(device_world(world, *device_, {config_.comm.timeout_s})) {
+    check_places(config_, shared_.places, world, place);
     if (world.rank() == 0) open_folder(options);
   }
 
   void run() {
     Progress progress(world_.rank() == 0);
     RunFolder* folder = world_.rank() == 0 ? &*shared_.folder : nullptr;
-    if (folder) progress.note(headline(*folder));
-    Trainer trainer(
-        {config_, resolved_, world_, *device_, *data_.train, *data_.test, folder, &progress});
+    if (folder) {
+      progress.note(headline(*folder));
+      for (const std::string& warning : shared_.warnings) progress.note("warning: " + warning);
+      if (!shared_.places.checkpoint.empty())
+        progress.note("goes on from " + shared_.places.checkpoint);
+    }
+    Timeline timeline;
+    Timeline* traced = folder && options_.trace ? &timeline : nullptr;
+    if (traced) timeline.open(folder->path() + "/trace.json");
+    Trainer trainer({config_, resolved_, gpu_world_ ? *gpu_world_ : world_, *device_, *data_.train,
+                     *data_.test, folder, &progress, shared_.places.folder,
+                     shared_.places.checkpoint, traced});
     const TrainingResult result = trainer.run();
     progress.finish();
+    if (folder)
+      for (const std::string& line : device_->convolution().notes()) progress.note(line);
     world_.ledger().set_phase(Phase::kEnd);
     std::vector<int64_t> per_rank;
     Ledger all;
@@ -108,10 +143,12 @@ class Run {
 
  private:
   void open_folder(const Options& options) {
-    const std::string path =
-        options.out.empty() ? default_run_folder(options.config, config_.method, std::time(nullptr))
-                            : options.out;
-    RunFolder& folder = shared_.folder.emplace(path);
+    std::string path = shared_.places.folder;
+    if (path.empty()) path = default_run_folder(options.config, config_.method, std::time(nullptr));
+    const bool again = !options.resume.empty() && std::filesystem::exists(path);
+    RunFolder& folder = shared_.folder.emplace(path, again);
+    if (again && shared_.places.checkpoint.empty()) folder.keep_up_to(0, 0);
+    shared_.begin = std::chrono::steady_clock::now();
     const LaunchInfo launch = read_launch_environment();
     folder.write_config(
         config_, resolved_,
@@ -151,6 +188,7 @@ class Run {
     folder.write_summary(summary);
   }
 
+  const Options& options_;
   Shared& shared_;
   const Config& config_;
   const Datasets& data_;
@@ -158,6 +196,7 @@ class Run {
   WorldLayout layout_;
   Resolved resolved_;
   std::unique_ptr<Device> device_;
+  std::unique_ptr<Communicator> gpu_world_;  // null on the host device
 };
 
 }  // namespace
@@ -175,7 +214,8 @@ int train_command(const Options& options) {
       options.local_ranks, timeout_s,
       [&](Communicator& world, const RankPlace& place) {
         std::call_once(opened, [&] {  // ranks of one process share the images
-          shared.config = checked_config(options);
+          shared.config = load_config(options.config, options.settings);
+          shared.places = places_of(options, &shared.warnings);
           shared.data = open_datasets(shared.config);
         });
         Run(options, shared, world, place).run();

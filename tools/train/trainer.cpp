@@ -117,6 +117,7 @@ void Trainer::enter_phase(const PhaseSpan& span, int64_t step) {
 }
 
 void Trainer::decompose() {
+  const auto timing = timed("decompose", span_.from);
   std::vector<int64_t> kept;
   for (const RankRecord& record : border_.decompose(span_.cycle)) {
     kept.push_back(record.report.k);
@@ -128,12 +129,22 @@ void Trainer::decompose() {
 
 void Trainer::train_step(int64_t step) {
   const double begin = now();
-  batch_.upload(loader_.next());
   const StepInput input{step, statistics_.get()};
   StepRecord record;
-  reducer_->begin_step();
-  record.loss = replica_.forward_backward(batch_, input);
-  record.comm_wait_s = reducer_->finish_step();
+  {
+    const auto span = timed("load", step);
+    batch_.upload(loader_.next());
+  }
+  {
+    const auto span = timed("forward and backward", step);
+    reducer_->begin_step();
+    record.loss = replica_.forward_backward(batch_, input);
+  }
+  {
+    const auto span = timed("wait for gradients", step);
+    record.comm_wait_s = reducer_->finish_step();
+  }
+  const auto updating = timed("update", step);
   record.grad_norm = replica_.gradient_norm();
   if (!std::isfinite(record.loss) || !std::isfinite(record.grad_norm))
     stop_non_finite(step, record.loss, input);
@@ -153,7 +164,13 @@ void Trainer::train_step(int64_t step) {
 }
 
 void Trainer::leave_phase(const PhaseSpan& span) {
-  if (span.phase == StepPhase::kAb) border_.merge();
+  if (span.phase != StepPhase::kAb) return;
+  const auto timing = timed("merge", span.to);
+  border_.merge();
+}
+
+Timeline::Span Trainer::timed(const char* what, int64_t step) {
+  return {in_.timeline ? *in_.timeline : no_timeline_, what, step};
 }
 
 void Trainer::log_step(StepRecord record) {
@@ -178,6 +195,7 @@ void Trainer::log_step(StepRecord record) {
 }
 
 void Trainer::evaluate(int64_t completed) {
+  const auto timing = timed("evaluate", completed);
   in_.world.ledger().set_phase(Phase::kEvaluate);
   border_.average_statistics();
   const EvalRecord record = evaluation_.run(completed);
@@ -210,6 +228,7 @@ CheckpointParts Trainer::checkpoint_parts(bool in_groups) {
 }
 
 void Trainer::save(int64_t completed) {
+  const auto timing = timed("checkpoint", completed);
   const bool factored = span_.phase == StepPhase::kAb && completed < span_.to;
   RunState state{completed,        {}, result_.layer_ranks, result_.params_now, result_.top1_last,
                  result_.top1_best};

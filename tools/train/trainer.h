@@ -10,6 +10,7 @@
 #include "tools/train/phase_border.h"
 #include "tools/train/progress.h"
 #include "tools/train/run_plan.h"
+#include "tools/train/timeline.h"
 
 namespace ab {
 
@@ -23,6 +24,7 @@ struct TrainerInput {
   Progress* progress = nullptr;
   std::string checkpoint_folder;  // the run's folder, known to every rank; empty: no checkpoints
   std::string resume_from;        // a checkpoint; empty: from the start
+  Timeline* timeline = nullptr;   // null: none is written
 };
 
 // What a run found out; the command around it adds the ledger.
@@ -51,6 +53,7 @@ class Trainer {
   void save(int64_t completed);
   bool checkpoint_due(int64_t completed) const;
   CheckpointParts checkpoint_parts(bool in_groups);
+  Timeline::Span timed(const char* what, int64_t step);
   void log_step(StepRecord record);
   [[noreturn]] void stop_non_finite(int64_t step, double loss, const StepInput& input);
   Communicator& gradient_communicator();
@@ -68,6 +71,7 @@ class Trainer {
   std::unique_ptr<GradientReducer> reducer_;
   std::unique_ptr<BatchStatistics> statistics_;
   PhaseSpan span_;
+  Timeline no_timeline_;
   TrainingResult result_;
   double step_seconds_ = 0.0;
   int64_t timed_steps_ = 0;

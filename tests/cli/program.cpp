@@ -1,0 +1,151 @@
+#include "tests/cli/program.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <sstream>
+#include <thread>
+
+namespace ab::test {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+const char* kProgram = AB_BINARY_DIR "/bin/abtrain";
+
+std::string text_of(const fs::path& path) {
+  const Bytes bytes = read_bytes(path);
+  return {bytes.begin(), bytes.end()};
+}
+
+std::vector<std::string> command_line(const std::vector<std::string>& arguments, int mpi_ranks) {
+  std::vector<std::string> words;
+  if (mpi_ranks > 0)
+    words = {AB_MPIEXEC, "--oversubscribe", "--bind-to", "none", "-n", std::to_string(mpi_ranks)};
+  words.emplace_back(kProgram);
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  return words;
+}
+
+void redirect(int descriptor, const fs::path& path) {
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  dup2(file, descriptor);
+  close(file);
+}
+
+[[noreturn]] void become(std::vector<std::string>& words, const Start& start, const TempDir& logs) {
+  setpgid(0, 0);
+  redirect(STDOUT_FILENO, logs / "out");
+  redirect(STDERR_FILENO, logs / "err");
+  setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
+  setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
+  if (start.mpi_ranks > 0) setenv("ASAN_OPTIONS", "detect_leaks=0", 1);  // of the MPI library
+  if (start.file_limit > 0) {
+    const rlimit limit{static_cast<rlim_t>(start.file_limit),
+                       static_cast<rlim_t>(start.file_limit)};
+    setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  execv(pointers[0], pointers.data());
+  _exit(127);
+}
+
+// The exit code, 128 + signal, or 137 after killing the process group.
+int wait_for(pid_t process, double timeout_s) {
+  const auto deadline = Clock::now() + std::chrono::duration<double>(timeout_s);
+  int status = 0;
+  while (waitpid(process, &status, WNOHANG) == 0) {
+    if (Clock::now() > deadline) {
+      kill(-process, SIGKILL);
+      waitpid(process, &status, 0);
+      return 128 + SIGKILL;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int count_processes(const std::string& text) {
+  int count = 0;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator("/proc", error)) {
+    const int process = std::atoi(entry.path().filename().c_str());
+    if (process <= 0 || process == getpid()) continue;
+    if (text_of(entry.path() / "cmdline").find(text) != std::string::npos) ++count;
+  }
+  return count;
+}
+
+}  // namespace
+
+Outcome abtrain(const std::vector<std::string>& arguments, const Start& start) {
+  const TempDir logs;
+  std::vector<std::string> words = command_line(arguments, start.mpi_ranks);
+  const auto begin = Clock::now();
+  const pid_t process = fork();
+  if (process == 0) become(words, start, logs);
+  Outcome outcome;
+  outcome.exit = wait_for(process, start.timeout_s);
+  outcome.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  outcome.out = text_of(logs / "out");
+  outcome.err = text_of(logs / "err");
+  return outcome;
+}
+
+std::vector<std::string> error_lines(const Outcome& outcome) {
+  std::vector<std::string> lines;
+  std::istringstream err(outcome.err);
+  for (std::string line; std::getline(err, line);)
+    if (line.find("abtrain: error: ") != std::string::npos) lines.push_back(line);
+  return lines;
+}
+
+int processes_naming(const std::string& text) {
+  for (int i = 0; i < 20 && count_processes(text) > 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  return count_processes(text);
+}
+
+std::string tiny_config(const TempDir& folder) {
+  const std::string text = R"({
+  "model": {"name": "vit", "classes": 10, "image": 28, "patch": 7, "depth": 2, "dim": 32,
+            "heads": 2, "drop_path": 0.0},
+  "data": {"format": "idx", "dir": ")" AB_SOURCE_DIR R"(/data/samples/mnist", "local_batch": 25,
+           "augment": "none", "workers": 1},
+  "train": {"steps": 12, "eval_every": 0},
+  "schedule": {"warmup_epochs": 0},
+  "ab": {"group_size": 2, "warmup_steps": 3, "ab_steps": 3, "rebound_steps": 2,
+         "lr_rebound_steps": 2}
+})";
+  write_file(folder / "tiny.json", {text.begin(), text.end()});
+  return (folder / "tiny.json").string();
+}
+
+Outcome check_failure(const TempDir& folder, std::vector<std::string> arguments,
+                      const Failure& expected) {
+  std::vector<std::string> words = {"train", "--config", tiny_config(folder)};
+  bool placed = false;
+  for (const std::string& word : arguments) placed |= word == "--out";
+  if (!placed) arguments.insert(arguments.end(), {"--out", (folder / "run").string()});
+  if (!expected.mpi) words.insert(words.end(), {"--local-ranks", "4"});
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  const Outcome outcome =
+      abtrain(words, {.mpi_ranks = expected.mpi ? 4 : 0, .file_limit = expected.file_limit});
+  INFO("stdout: " << outcome.out << "\nstderr: " << outcome.err);
+  CHECK(outcome.exit == expected.exit);
+  const auto lines = error_lines(outcome);
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0].rfind("abtrain: error: ", 0) == 0);
+  CHECK(holds(lines[0], expected.parts));
+  if (!expected.mpi) CHECK(outcome.err == lines[0] + "\n");
+  CHECK(processes_naming(folder.path().string()) == 0);
+  return outcome;
+}
+
+}  // namespace ab::test

@@ -1,0 +1,48 @@
+// The abtrain program as a user meets it: started as a process, alone or under mpirun, with its
+// exit code, both outputs and what it left behind.
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "tests/catch.h"
+#include "tests/data/fixtures.h"
+
+namespace ab::test {
+
+struct Outcome {
+  int exit = -1;  // 128 + signal when one ended it; 137 also when it did not end in time
+  std::string out, err;
+  double seconds = 0.0;
+};
+
+struct Start {
+  int mpi_ranks = 0;        // 0: no launcher
+  int64_t file_limit = 0;   // largest file the process may write, bytes; 0: no limit
+  double timeout_s = 30.0;  // then the process is killed
+};
+
+Outcome abtrain(const std::vector<std::string>& arguments, const Start& start = {});
+
+// The "abtrain: error: ..." lines of stderr.
+std::vector<std::string> error_lines(const Outcome& outcome);
+
+// Processes other than this one whose command line holds `text`, after a second of grace.
+int processes_naming(const std::string& text);
+
+// A configuration of a small ViT on the digits of the repository: 4,000 images of 28 x 28, twelve
+// steps with two cycles of ab.
+std::string tiny_config(const TempDir& folder);
+
+// Runs `arguments` after "train --config <tiny>" on four ranks, which must end with `exit` and one
+// line that holds all `parts`. mpi: ranks by mpirun, else threads.
+struct Failure {
+  int exit = 2;
+  std::vector<std::string> parts;
+  bool mpi = false;
+  int64_t file_limit = 0;
+};
+Outcome check_failure(const TempDir& folder, std::vector<std::string> arguments,
+                      const Failure& expected);
+
+}  // namespace ab::test

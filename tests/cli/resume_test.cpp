@@ -1,0 +1,86 @@
+// A run that was killed goes on with --resume and leaves what the undisturbed run left.
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/program.h"
+
+using namespace ab::test;
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+std::vector<double> losses_of(const fs::path& run) {
+  std::ifstream file(run / "metrics.jsonl");
+  std::vector<double> losses;
+  for (std::string line; std::getline(file, line);) {
+    const Json row = Json::parse(line);
+    if (row.contains("loss")) losses.push_back(row["loss"].get<double>());
+  }
+  return losses;
+}
+
+Bytes ledger_of(const fs::path& run) {
+  return read_bytes(run / "ledger.json");
+}
+
+// What is left of a run that died after step 7: its checkpoints up to there, logs that ran ahead.
+void kill_after_step_seven(const fs::path& run) {
+  for (const char* name : {"summary.json", "ledger.json"}) fs::remove(run / name);
+  for (const char* step : {"08", "10", "12"})
+    fs::remove_all(run / ("checkpoints/step-000000" + std::string(step)));
+}
+
+}  // namespace
+
+TEST_CASE("a killed run goes on with --resume and ends as if nothing had happened") {
+  const int mpi = GENERATE(0, 4);
+  CAPTURE(mpi);
+  const TempDir folder;
+  std::vector<std::string> words = {"train",
+                                    "--config",
+                                    tiny_config(folder),
+                                    "--method",
+                                    "ab",
+                                    "--set",
+                                    "checkpoint.every_steps=2",
+                                    "--set",
+                                    "checkpoint.keep=9"};
+  if (mpi == 0) words.insert(words.end(), {"--local-ranks", "4"});
+  const auto run = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), words.begin(), words.end());
+    const Outcome outcome = abtrain(more, {.mpi_ranks = mpi});
+    INFO(outcome.err);
+    REQUIRE(outcome.exit == 0);
+  };
+  const fs::path whole = folder / "whole", again = folder / "again";
+  run({"--out", whole.string()});
+  fs::copy(whole, again, fs::copy_options::recursive);
+  kill_after_step_seven(again);
+  run({"--resume", again.string(), "--trace"});
+  CHECK(losses_of(whole).size() == 12);
+  CHECK(losses_of(again) == losses_of(whole));
+  CHECK(ledger_of(again) == ledger_of(whole));
+  CHECK(fs::exists(again / "trace.json"));
+}
+
+TEST_CASE("--resume auto begins a run where there is none, and goes on where there is one") {
+  const TempDir folder;
+  const std::vector<std::string> words = {"train",
+                                          "--config",
+                                          tiny_config(folder),
+                                          "--method",
+                                          "ab",
+                                          "--local-ranks",
+                                          "4",
+                                          "--set",
+                                          "checkpoint.every_steps=4",
+                                          "--resume",
+                                          "auto",
+                                          "--out",
+                                          (folder / "run").string()};
+  REQUIRE(abtrain(words).exit == 0);
+  const std::vector<double> first = losses_of(folder / "run");
+  const Outcome second = abtrain(words);
+  REQUIRE(second.exit == 0);
+  CHECK(second.out.find("goes on from") != std::string::npos);
+  CHECK(losses_of(folder / "run") == first);
+}
