@@ -17,7 +17,7 @@ find_path(AB_CUDNN_INCLUDE cudnn.h ${hints})
 find_path(AB_NCCL_INCLUDE nccl.h ${hints})
 set(wanted AB_CUDA_INCLUDE AB_CUDNN_INCLUDE AB_NCCL_INCLUDE)
 if(NOT AB_STANDIN)
-  foreach(library cudart cublasLt cudnn cusolver nccl)
+  foreach(library cudart cublasLt cudnn cusolver nccl nvrtc)  # nvrtc: cudnn-frontend refers to it
     find_library(AB_${library}_LIBRARY ${library} ${hints})
     list(APPEND wanted AB_${library}_LIBRARY)
     list(APPEND vendor_libraries ${AB_${library}_LIBRARY})

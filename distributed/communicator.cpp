@@ -33,6 +33,8 @@ void check(const Communicator& communicator, const CollectiveCall& call) {
   const bool gather = call.collective == Collective::kAllGather;
   if (call.elements > 0 && (!call.values || (gather && !call.mine)))
     refuse(communicator, call, "null address");
+  if (gather && call.stream.device == DeviceKind::kCuda)
+    refuse(communicator, call, "all-gathers are over host memory alone");
 }
 
 }  // namespace
@@ -47,6 +49,9 @@ std::string text_of(const CollectiveCall& call) {
 
 std::unique_ptr<Pending> Communicator::book_and_run(const CollectiveCall& call) {
   check(*this, call);
+  if (!reaches(call.stream.device))
+    refuse(*this, call,
+           "it does not reach the memory of a GPU; device_world() makes one that does");
   ledger_->book(name_, call.collective, call.purpose, call.dtype,
                 cost_of(call.collective, call.elements, call.dtype, rank_, call.root, nodes_));
   if (size() > 1) return run(call);
@@ -57,8 +62,14 @@ std::unique_ptr<Pending> Communicator::book_and_run(const CollectiveCall& call) 
 
 std::unique_ptr<Pending> Communicator::start_all_reduce(Purpose purpose, void* values,
                                                         int64_t elements, DType dtype) {
-  return book_and_run(
-      {Collective::kAllReduce, purpose, ledger_->phase(), elements, dtype, 0, values, nullptr});
+  return start_all_reduce(purpose, Stream(), DevicePtr(values), elements, dtype);
+}
+
+std::unique_ptr<Pending> Communicator::start_all_reduce(Purpose purpose, Stream stream,
+                                                        DevicePtr values, int64_t elements,
+                                                        DType dtype) {
+  return book_and_run({Collective::kAllReduce, purpose, ledger_->phase(), elements, dtype, 0,
+                       values.as<void>(), nullptr, stream});
 }
 
 void Communicator::all_reduce(Purpose purpose, void* values, int64_t elements, DType dtype) {
@@ -67,14 +78,20 @@ void Communicator::all_reduce(Purpose purpose, void* values, int64_t elements, D
 
 void Communicator::broadcast(Purpose purpose, void* values, int64_t elements, DType dtype,
                              int root) {
-  book_and_run(
-      {Collective::kBroadcast, purpose, ledger_->phase(), elements, dtype, root, values, nullptr})
+  broadcast(purpose, Stream(), DevicePtr(values), elements, dtype, root);
+}
+
+void Communicator::broadcast(Purpose purpose, Stream stream, DevicePtr values, int64_t elements,
+                             DType dtype, int root) {
+  book_and_run({Collective::kBroadcast, purpose, ledger_->phase(), elements, dtype, root,
+                values.as<void>(), nullptr, stream})
       ->wait();
 }
 
 void Communicator::all_gather(Purpose purpose, const void* mine, void* all, int64_t elements,
                               DType dtype) {
-  book_and_run({Collective::kAllGather, purpose, ledger_->phase(), elements, dtype, 0, all, mine})
+  book_and_run(
+      {Collective::kAllGather, purpose, ledger_->phase(), elements, dtype, 0, all, mine, Stream()})
       ->wait();
 }
 

@@ -16,6 +16,8 @@
 
 namespace ab {
 
+class Device;
+
 // A collective under way; wait() returns when the data has arrived, or throws what stopped it.
 class Pending {
  public:
@@ -33,6 +35,7 @@ struct CollectiveCall {
   int root = 0;
   void* values = nullptr;      // in and out; all-gather: out, size() blocks
   const void* mine = nullptr;  // all-gather: in
+  Stream stream;               // of the device whose memory `values` is; after its work so far
 };
 
 // "all_reduce of 10 fp32 for gradients in phase warmup"
@@ -54,12 +57,17 @@ class Communicator {
   Ledger& ledger() const { return *ledger_; }
 
   // values[i] <- sum over ranks of values[i]; fp32, bf16 (summed in float at every hop, stored
-  // bf16), fp64, int64. Host addresses here and below: device buffers of a host device are host
-  // memory.
+  // bf16), fp64, int64. Addresses of host memory.
   std::unique_ptr<Pending> start_all_reduce(Purpose purpose, void* values, int64_t elements,
                                             DType dtype);
   void all_reduce(Purpose purpose, void* values, int64_t elements, DType dtype);
   void broadcast(Purpose purpose, void* values, int64_t elements, DType dtype, int root);
+  // The same over the memory of a device: in the order of `stream`, which goes on after wait() with
+  // the results in place. GPU memory needs a communicator made by device_world().
+  std::unique_ptr<Pending> start_all_reduce(Purpose purpose, Stream stream, DevicePtr values,
+                                            int64_t elements, DType dtype);
+  void broadcast(Purpose purpose, Stream stream, DevicePtr values, int64_t elements, DType dtype,
+                 int root);
   // all: size() blocks of `elements`; this rank's block is read from `mine`.
   void all_gather(Purpose purpose, const void* mine, void* all, int64_t elements, DType dtype);
 
@@ -68,14 +76,23 @@ class Communicator {
   std::unique_ptr<Communicator> split(int color, const std::string& name);
   // Ends the run everywhere: blocked calls of all ranks throw, mpi ends the job with exit_code.
   virtual void abort(int exit_code, const std::string& reason) = 0;
+  // Throws where another rank of this process has ended the run; for whoever waits elsewhere.
+  virtual void check_partners() {}
 
  protected:
   Communicator(std::string name, int rank, std::vector<int> nodes, std::shared_ptr<Ledger> ledger)
       : name_(std::move(name)), rank_(rank), nodes_(std::move(nodes)), ledger_(std::move(ledger)) {}
 
   std::shared_ptr<Ledger> shared_ledger() const { return ledger_; }
+  // For communicators that stand on another one: its ledger, and collectives that nobody books.
+  static std::shared_ptr<Ledger> ledger_of(const Communicator& other) { return other.ledger_; }
+  static std::unique_ptr<Pending> run_unbooked(Communicator& other, const CollectiveCall& call) {
+    return other.run(call);
+  }
 
  private:
+  // Whether collectives over memory of such a device can be carried out.
+  virtual bool reaches(DeviceKind kind) const { return kind != DeviceKind::kCuda; }
   std::unique_ptr<Pending> book_and_run(const CollectiveCall& call);
   // Never asked on a communicator of one rank. Starts the collective and returns at once.
   virtual std::unique_ptr<Pending> run(const CollectiveCall& call) = 0;
@@ -100,5 +117,13 @@ void run_local_ranks(int ranks, int ranks_per_node,
 // program was not started by an MPI launcher. MPI_Finalize is left out while an exception unwinds
 // or after a failed collective, because it would wait for ranks that do not come.
 std::unique_ptr<Communicator> mpi_world(const CommunicatorOptions& options = {});
+
+// A communicator over the ranks of `world`, which must outlive it, for tensors on `device` (each
+// rank's own): NCCL where every rank has a GPU to itself, by way of host memory where ranks share
+// one. What lies in host memory goes on through `world`, and the ledger is world's. Null for the
+// host device, whose memory every communicator reaches. All ranks call it; it costs no ledger
+// bytes.
+std::unique_ptr<Communicator> device_world(Communicator& world, Device& device,
+                                           const CommunicatorOptions& options = {});
 
 }  // namespace ab

@@ -59,6 +59,7 @@ class LocalCommunicator : public Communicator {
   ~LocalCommunicator() override { hub_->leave(rank()); }
 
   void abort(int, const std::string& reason) override { hub_->world().abort(reason); }
+  void check_partners() override { hub_->world().check(); }
 
  private:
   std::unique_ptr<Pending> run(const CollectiveCall& call) override {

@@ -1,9 +1,12 @@
 #include "distributed/launch.h"
 
 #include <sched.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 
 namespace ab {
@@ -101,6 +104,28 @@ int default_threads(int ranks_on_this_node) {
   else
     count = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
   return std::max(1, count / std::max(1, ranks_on_this_node));
+}
+
+// A name in Linux's abstract socket space can be bound once, and is free again when its owner ends.
+bool claim_the_word() {
+  if (read_launch_environment().world < 2) return true;
+  const char* job = std::getenv("PMIX_NAMESPACE");
+  if (!job) job = std::getenv("SLURM_JOB_ID");
+  const char* step = std::getenv("SLURM_STEP_ID");
+  // Launchers that tell no job are the parent of all ranks of a node.
+  const std::string name =
+      "abtrain-" + std::to_string(getuid()) + "-" +
+      (job ? std::string(job) + "." + (step ? step : "") : std::to_string(getppid()));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  name.copy(address.sun_path + 1, sizeof address.sun_path - 1);
+  const int handle = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (handle < 0) return true;
+  const bool taken =
+      bind(handle, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 &&
+      errno == EADDRINUSE;
+  if (taken) close(handle);
+  return !taken;  // an owner keeps its handle until it ends
 }
 
 }  // namespace ab

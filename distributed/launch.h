@@ -14,5 +14,8 @@ struct LaunchInfo {
 LaunchInfo read_launch_environment();
 // Cores this process may run on, divided by the ranks that share them; at least one.
 int default_threads(int ranks_on_this_node);
+// True for the first process of this job on this node that asks, false for all later ones: who may
+// tell an error that all ranks meet. Alone, always true.
+bool claim_the_word();
 
 }  // namespace ab

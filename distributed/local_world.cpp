@@ -21,6 +21,11 @@ void LocalWorld::abort(const std::string& why) {
   change.wait(lock, [this] { return touching == 0; });
 }
 
+void LocalWorld::check() {
+  std::lock_guard lock(mutex);
+  if (aborted) throw AbortedElsewhere("this rank stopped, because " + reason);
+}
+
 LocalHub::LocalHub(std::shared_ptr<LocalWorld> world, std::string name, std::vector<int> nodes)
     : world_(std::move(world)),
       name_(std::move(name)),

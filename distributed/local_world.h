@@ -31,6 +31,8 @@ struct LocalWorld {
 
   void abort_locked(const std::string& why);
   void abort(const std::string& why);
+  // Throws AbortedElsewhere after an abort.
+  void check();
 };
 
 class LocalHub {

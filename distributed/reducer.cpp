@@ -5,6 +5,8 @@
 #include <stdexcept>
 
 #include "engine/error.h"
+#include "kernels/cast.h"
+#include "kernels/elementwise.h"
 
 namespace ab {
 
@@ -43,6 +45,9 @@ GradientReducer::GradientReducer(ParameterStore& store, Communicator& communicat
   for (size_t b = 0; b < buckets_.size(); ++b)
     for (int i = 0; i < buckets_[b].parameters; ++i) bucket_of_[--last] = b;
   pending_.resize(buckets_.size());
+  if (reduce_dtype != DType::kFloat32)
+    narrow_ = Buffer(store.device(),
+                     static_cast<size_t>(store.trainable_elements()) * size_of(reduce_dtype));
   begin_step();
 }
 
@@ -77,57 +82,34 @@ void GradientReducer::send_full_buckets() {
   for (; next_ < buckets_.size() && missing_[next_] == 0; ++next_) send(next_);
 }
 
-// The collective seam: where gradients in device memory meet a communicator. A host device's memory
-// is handed over as it is; others are mirrored.
-float* GradientReducer::values_on_host(const BucketRange& bucket) {
-  if (store_.device().kind() == DeviceKind::kHost)
-    return store_.gradients().data().as<float>() + bucket.first;
-  mirror_.resize(static_cast<size_t>(store_.trainable_elements()));
-  return mirror_.data() + bucket.first;
+DevicePtr GradientReducer::values(const BucketRange& bucket) const {
+  return store_.gradients().data().plus_bytes(static_cast<size_t>(bucket.first) * sizeof(float));
+}
+
+DevicePtr GradientReducer::narrow(const BucketRange& bucket) const {
+  return narrow_.data().plus_bytes(static_cast<size_t>(bucket.first) * size_of(reduce_dtype_));
 }
 
 void GradientReducer::send(size_t b) {
   const BucketRange& bucket = buckets_[b];
-  Device& device = store_.device();
-  float* values = values_on_host(bucket);
-  if (device.kind() != DeviceKind::kHost) {
-    const size_t width = sizeof(float);
-    device.runtime().copy_to_host(device.stream(), values,
-                                  store_.gradients().data().plus_bytes(bucket.first * width),
-                                  bucket.elements * width);
-  }
-  void* travelling = values;
-  if (reduce_dtype_ == DType::kBFloat16) {
-    half_.resize(static_cast<size_t>(store_.trainable_elements()));
-    BFloat16* half = half_.data() + bucket.first;
-#pragma omp simd
-    for (int64_t i = 0; i < bucket.elements; ++i) store(&half[i], values[i]);
-    travelling = half;
-  }
-  pending_[b] = communicator_.start_all_reduce(Purpose::kGradients, travelling, bucket.elements,
-                                               reduce_dtype_);
+  const Stream stream = store_.device().stream();
+  const bool narrows = reduce_dtype_ != DType::kFloat32;
+  if (narrows)
+    cast(stream, bucket.elements, values(bucket), DType::kFloat32, narrow(bucket), reduce_dtype_);
+  pending_[b] = communicator_.start_all_reduce(Purpose::kGradients, stream,
+                                               narrows ? narrow(bucket) : values(bucket),
+                                               bucket.elements, reduce_dtype_);
 }
 
 // After its wait: the mean, back in the flat gradients.
 void GradientReducer::receive(size_t b) {
   const BucketRange& bucket = buckets_[b];
-  Device& device = store_.device();
-  float* values = values_on_host(bucket);
-  const float scale = 1.0f / static_cast<float>(communicator_.size());
-  const BFloat16* half = reduce_dtype_ == DType::kBFloat16 ? half_.data() + bucket.first : nullptr;
-  if (half) {
-#pragma omp simd
-    for (int64_t i = 0; i < bucket.elements; ++i) values[i] = load(half[i]) * scale;
-  } else if (communicator_.size() > 1) {
-#pragma omp simd
-    for (int64_t i = 0; i < bucket.elements; ++i) values[i] *= scale;
-  }
-  if (device.kind() != DeviceKind::kHost) {
-    const size_t width = sizeof(float);
-    device.runtime().copy_to_device(device.stream(),
-                                    store_.gradients().data().plus_bytes(bucket.first * width),
-                                    values, bucket.elements * width);
-  }
+  const Stream stream = store_.device().stream();
+  if (reduce_dtype_ != DType::kFloat32)
+    cast(stream, bucket.elements, narrow(bucket), reduce_dtype_, values(bucket), DType::kFloat32);
+  if (communicator_.size() > 1)
+    scale(stream, DType::kFloat32, bucket.elements, values(bucket),
+          1.0f / static_cast<float>(communicator_.size()));
 }
 
 double GradientReducer::finish_step() {

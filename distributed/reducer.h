@@ -4,13 +4,14 @@
 // first. A bucket is sent as soon as all its parameters are ready AND all buckets before it have
 // been sent, so the order is the same on every rank. A parameter larger than a bucket has one to
 // itself. Sums are in reduce_dtype; the division by the number of ranks is in fp32.
+// Buckets travel in the order of the device's compute stream, which goes on after finish_step()
+// with the averages.
 #pragma once
 #include <memory>
 #include <vector>
 
 #include "distributed/communicator.h"
 #include "engine/parameter_store.h"
-#include "kernels/numbers.h"
 
 namespace ab {
 
@@ -42,19 +43,19 @@ class GradientReducer {
   void send_full_buckets();
   void send(size_t bucket);
   void receive(size_t bucket);
-  float* values_on_host(const BucketRange& bucket);
+  DevicePtr values(const BucketRange& bucket) const;
+  DevicePtr narrow(const BucketRange& bucket) const;
   size_t index_of(const Parameter& parameter) const;
 
   ParameterStore& store_;
   Communicator& communicator_;
   DType reduce_dtype_;
   std::vector<BucketRange> buckets_;
-  std::vector<const Parameter*> parameters_;  // trainable, in layout order
-  std::vector<size_t> bucket_of_;             // by parameter
-  std::vector<char> ready_;                   // by parameter
-  std::vector<int> missing_;                  // by bucket
-  std::vector<float> mirror_;   // gradients on the host, where the device is not the host
-  std::vector<BFloat16> half_;  // gradients in bf16, where that is what travels
+  std::vector<const Parameter*> parameters_;       // trainable, in layout order
+  std::vector<size_t> bucket_of_;                  // by parameter
+  std::vector<char> ready_;                        // by parameter
+  std::vector<int> missing_;                       // by bucket
+  Buffer narrow_;                                  // gradients in bf16, where that is what travels
   std::vector<std::unique_ptr<Pending>> pending_;  // by bucket; gone before what they write to
   size_t next_ = 0;
 };

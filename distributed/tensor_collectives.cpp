@@ -6,19 +6,20 @@
 
 namespace ab {
 
-void all_reduce(Communicator& communicator, Purpose purpose, const Tensor& values) {
-  communicator.all_reduce(purpose, values.data().as<void>(), values.elements(), values.dtype());
+void all_reduce(Stream stream, Communicator& communicator, Purpose purpose, const Tensor& values) {
+  communicator.start_all_reduce(purpose, stream, values.data(), values.elements(), values.dtype())
+      ->wait();
 }
 
 void average(Stream stream, Communicator& communicator, Purpose purpose, const Tensor& values) {
-  all_reduce(communicator, purpose, values);
+  all_reduce(stream, communicator, purpose, values);
   scale(stream, values.dtype(), values.elements(), values.data(),
         1.0f / static_cast<float>(communicator.size()));
 }
 
-void broadcast(Communicator& communicator, Purpose purpose, const Tensor& values, int root) {
-  communicator.broadcast(purpose, values.data().as<void>(), values.elements(), values.dtype(),
-                         root);
+void broadcast(Stream stream, Communicator& communicator, Purpose purpose, const Tensor& values,
+               int root) {
+  communicator.broadcast(purpose, stream, values.data(), values.elements(), values.dtype(), root);
 }
 
 bool all_agree(Communicator& communicator, uint64_t word) {

@@ -1,5 +1,4 @@
-// Collectives over tensors: the one place where device memory meets a communicator. On a host
-// device that memory is handed over as it is.
+// Collectives over tensors, in the order of the stream that computes them.
 #pragma once
 #include <vector>
 
@@ -9,10 +8,11 @@
 namespace ab {
 
 // values <- sum over ranks.
-void all_reduce(Communicator& communicator, Purpose purpose, const Tensor& values);
+void all_reduce(Stream stream, Communicator& communicator, Purpose purpose, const Tensor& values);
 // values <- mean over ranks.
 void average(Stream stream, Communicator& communicator, Purpose purpose, const Tensor& values);
-void broadcast(Communicator& communicator, Purpose purpose, const Tensor& values, int root);
+void broadcast(Stream stream, Communicator& communicator, Purpose purpose, const Tensor& values,
+               int root);
 
 // True when every rank of the communicator passed the same word.
 bool all_agree(Communicator& communicator, uint64_t word);

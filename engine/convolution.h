@@ -3,6 +3,9 @@
 //   y[n,p,q,o] = bias[o] + sum over r,s,i of x[n, p*stride+r-padding, q*stride+s-padding, i]
 //   w[o,r,s,i]
 #pragma once
+#include <string>
+#include <vector>
+
 #include "engine/tensor.h"
 
 namespace ab {
@@ -21,6 +24,11 @@ struct ConvolutionShape {
   bool operator==(const ConvolutionShape&) const = default;
 };
 
+// "batch 8, map 7 x 7, channels 3 to 16, ...", for errors and notes.
+std::string text_of(const ConvolutionShape& shape);
+// Throws std::invalid_argument where nothing is left of the map.
+void check_shape(const ConvolutionShape& shape);
+
 // Primitives are cached per (shape, dtype, pass); temporary memory comes from the arena.
 class Convolution {
  public:
@@ -34,6 +42,8 @@ class Convolution {
   // dw fp32 in the filters' layout, overwritten.
   virtual void backward_filter(Stream stream, Arena& arena, const ConvolutionShape& shape,
                                DType dtype, DevicePtr x, DevicePtr dy, DevicePtr dw) = 0;
+  // What the vendor's library refused so far, why, and what runs instead: one line each.
+  virtual std::vector<std::string> notes() const { return {}; }
 };
 
 }  // namespace ab

@@ -89,15 +89,8 @@ bool HostConvolution::prefers_blocked(const Request& request) {
 
 std::string HostConvolution::text_of(const Request& request) {
   constexpr const char* kPasses[] = {"forward", "backward_data", "backward_filter"};
-  const ConvolutionShape& s = request.shape;
-  const auto size = [](int64_t a, int64_t b) {
-    return std::to_string(a) + " x " + std::to_string(b);
-  };
   return std::string("convolution ") + kPasses[static_cast<int>(request.pass)] + " " +
-         name_of(request.dtype) + ", batch " + std::to_string(s.batch) + ", map " +
-         size(s.height, s.width) + ", channels " + std::to_string(s.in_channels) + " to " +
-         std::to_string(s.out_channels) + ", kernel " + size(s.kernel_h, s.kernel_w) + ", stride " +
-         std::to_string(s.stride) + ", padding " + std::to_string(s.padding);
+         name_of(request.dtype) + ", " + ab::text_of(request.shape);
 }
 
 HostConvolution::Plan& HostConvolution::plan(const Request& request) {
@@ -117,10 +110,7 @@ HostConvolution::Plan& HostConvolution::plan(const Request& request) {
                                  request.relu,
                                  host::threads()};
   if (const auto found = plans_.find(key); found != plans_.end()) return found->second;
-  if (s.batch < 1 || s.in_channels < 1 || s.out_channels < 1 || s.stride < 1 || s.padding < 0 ||
-      s.kernel_h < 1 || s.kernel_w < 1 || s.height + 2 * s.padding < s.kernel_h ||
-      s.width + 2 * s.padding < s.kernel_w)
-    throw std::invalid_argument(text_of(request) + ": the kernel does not fit the map");
+  check_shape(s);
   return plans_
       .emplace(key,
                host::guarded(

@@ -20,7 +20,7 @@ struct DecompositionReport {
   float sigma_max = 0.0f;
   float energy_lost = 0.0f;  // 1 - sum of kept sigma^2 / sum of all sigma^2
   float residual = 0.0f;     // |W - A B| / |W|, Frobenius
-  std::string driver;        // "gram", "gesdd", "gesvd"
+  std::string driver;        // "gram", "gesdd", "gesvd", "gesvdj"
   double ms = 0.0;
 };
 
@@ -28,6 +28,13 @@ struct Factors {
   Tensor a, b;  // (m, k), (k, n), memory of the arena
   DecompositionReport report;
 };
+
+// Routes by Gram matrix from this cutoff on.
+constexpr float kGramCutoff = 0.05f;
+// Throws std::invalid_argument unless w is an fp32 matrix with m >= n and 0 <= cutoff < 1.
+void check_decomposition(const Tensor& w, float cutoff);
+// The places of every sigma strictly greater than cutoff times the largest, at least one.
+std::vector<int64_t> kept_terms(const std::vector<double>& sigma, float cutoff);
 
 class Decomposition {
  public:

@@ -25,7 +25,6 @@
 namespace ab {
 namespace {
 
-constexpr float kGramCutoff = 0.05f;
 constexpr float kLeastLambda = 1e-30f;  // below it, squares vanish: the full route scales instead
 
 void use_one_blas_thread() {
@@ -81,20 +80,14 @@ bool converged(const char* driver, lapack_int info) {
 Factors HostDecomposition::decompose(Stream stream, Arena& arena, const Tensor& w, float cutoff,
                                      SvdRoute route) {
   const auto start = std::chrono::steady_clock::now();
-  const int64_t m = w.shape()[0], n = w.shape()[-1];
-  if (w.shape().rank() != 2 || m < n || n < 1 || w.dtype() != DType::kFloat32)
-    throw std::invalid_argument("decompose: needs an fp32 matrix (m, n) with m >= n, got " +
-                                w.shape().text() + " " + name_of(w.dtype()));
-  if (!(cutoff >= 0.0f && cutoff < 1.0f))
-    throw std::invalid_argument("decompose: the cutoff must lie in [0, 1), got " +
-                                std::to_string(cutoff));
+  check_decomposition(w, cutoff);
   use_one_blas_thread();
   Spectrum spectrum;
   if (dry_) {
     gram(stream, arena, w, cutoff, spectrum);
     return cut(stream, arena, w, 1.0, cutoff, spectrum);
   }
-  const double energy = sum_of_squares(values(w), m * n);
+  const double energy = sum_of_squares(values(w), w.elements());
   if (!std::isfinite(energy))
     throw NonFiniteError("decompose: the matrix " + w.shape().text() + " is not finite");
   const bool gram_first =
@@ -188,10 +181,7 @@ Factors HostDecomposition::cut(Stream stream, Arena& arena, const Tensor& w, dou
       sigma[j] = spectrum.left_has_sigma ? std::sqrt(squares[j]) : spectrum.sigma[j];
   }
   const double sigma_max = *std::max_element(sigma.begin(), sigma.end());
-  std::vector<int64_t> kept;
-  for (int64_t j = 0; j < terms; ++j)
-    if (sigma[j] > static_cast<double>(cutoff) * sigma_max) kept.push_back(j);
-  if (kept.empty()) kept.push_back(0);
+  const std::vector<int64_t> kept = kept_terms(sigma, cutoff);
   const int64_t k = static_cast<int64_t>(kept.size());
 
   Factors factors{matrix(arena, m, k), matrix(arena, k, n), {}};

@@ -2,13 +2,14 @@
 
 #include "engine/tensor.h"
 #include "tests/catch.h"
+#include "tests/device_under_test.h"
 
 using namespace ab;
 
 namespace {
 
 struct Fixture {
-  std::unique_ptr<Device> device = Device::create(DeviceKind::kHost);
+  std::unique_ptr<Device> device = Device::create(test_device());
   Arena arena{*device};
 
   // Lives: a (0..3), b (1..2), c (after b died, may take its place).
@@ -64,9 +65,9 @@ TEST_CASE("a step that departs from the recorded one gets memory of its own") {
     REQUIRE(!(b.data() == c.data()));
     std::vector<uint8_t> ones(4096, 1), twos(4096, 2), back(4096);
     Runtime& runtime = f.device->runtime();
-    runtime.copy_to_device({}, b.data(), ones.data(), 4096);
-    runtime.copy_to_device({}, c.data(), twos.data(), 4096);
-    runtime.copy_to_host({}, back.data(), b.data(), 4096);
+    runtime.copy_to_device(f.device->stream(), b.data(), ones.data(), 4096);
+    runtime.copy_to_device(f.device->stream(), c.data(), twos.data(), 4096);
+    runtime.copy_to_host(f.device->stream(), back.data(), b.data(), 4096);
     REQUIRE(back == ones);
   }
   f.arena.end_step();
@@ -80,7 +81,7 @@ TEST_CASE("a tensor that outlives its step is an error") {
 }
 
 TEST_CASE("all memory is given back") {
-  auto device = Device::create(DeviceKind::kHost);
+  auto device = Device::create(test_device());
   {
     Arena arena(*device);
     { Tensor t(arena, {int64_t{3} << 20}, DType::kFloat32); }  // large: mapped, not from the heap

@@ -8,6 +8,7 @@
 
 #include "engine/ops/batch_norm.h"
 #include "tests/catch.h"
+#include "tests/device_under_test.h"
 
 using namespace ab;
 
@@ -48,17 +49,20 @@ class ThreadSum : public ReplicaSum {
     std::barrier<> barrier;
     std::vector<Floats> vectors;
   };
-  ThreadSum(Meeting& meeting, int rank) : meeting_(meeting), rank_(rank) {}
+  ThreadSum(Meeting& meeting, int rank, Device& device)
+      : meeting_(meeting), rank_(rank), device_(device) {}
   int replicas() const override { return static_cast<int>(meeting_.vectors.size()); }
-  void sum(Stream, DevicePtr values, int64_t count) override {
-    float* mine = values.as<float>();
-    meeting_.vectors[rank_].assign(mine, mine + count);
+  void sum(Stream stream, DevicePtr values, int64_t count) override {
+    const size_t bytes = count * sizeof(float);
+    Floats& mine = meeting_.vectors[rank_];
+    mine.resize(count);
+    device_.runtime().copy_to_host(stream, mine.data(), values, bytes);
     meeting_.barrier.arrive_and_wait();
-    for (int64_t i = 0; i < count; ++i) {
-      mine[i] = 0.0f;
-      for (const Floats& vector : meeting_.vectors) mine[i] += vector[i];
-    }
+    Floats total(count, 0.0f);
+    for (const Floats& vector : meeting_.vectors)
+      for (int64_t i = 0; i < count; ++i) total[i] += vector[i];
     meeting_.barrier.arrive_and_wait();
+    device_.runtime().copy_to_device(stream, values, total.data(), bytes);
     ++calls;
     elements += count;
   }
@@ -67,6 +71,7 @@ class ThreadSum : public ReplicaSum {
  private:
   Meeting& meeting_;
   int rank_;
+  Device& device_;
 };
 struct Result {
   Floats y, dx, dresidual, dgamma, dbeta, running_mean, running_var;
@@ -76,7 +81,7 @@ struct Setting {
 };
 class Rank {
  public:
-  Rank() : device_(Device::create(DeviceKind::kHost)), arena_(*device_), store_(*device_, kFloat) {
+  Rank() : device_(Device::create(test_device())), arena_(*device_), store_(*device_, kFloat) {
     for (const char* name : {"gamma", "beta"}) store_.add(name, {kChannels}, Role::kNorm);
     for (const char* name : {"mean", "var"}) store_.add_buffer(name, {kChannels});
     store_.layout();
@@ -117,6 +122,8 @@ class Rank {
     result.running_var = get(store_.find("var")->value);
     return result;
   }
+
+  Device& device() { return *device_; }
 
  private:
   void put(const Tensor& to, const Floats& from) {
@@ -211,14 +218,17 @@ TEST_CASE("two replicas with shared statistics are one rank with both batches") 
   const Inputs in;
   const Setting setting{true, true, true};
   ThreadSum::Meeting meeting(2);
-  ThreadSum sums[] = {{meeting, 0}, {meeting, 1}};
   Result results[2];
+  int64_t calls[2], elements[2];
   std::vector<std::thread> threads;
   for (int r = 0; r < 2; ++r)
     threads.emplace_back([&, r] {
       Rank rank;
+      ThreadSum sum(meeting, r, rank.device());
       results[r] =
-          rank.run(part(in.x, r, 2), part(in.other, r, 2), part(in.dy, r, 2), setting, &sums[r]);
+          rank.run(part(in.x, r, 2), part(in.other, r, 2), part(in.dy, r, 2), setting, &sum);
+      calls[r] = sum.calls;
+      elements[r] = sum.elements;
     });
   for (std::thread& thread : threads) thread.join();
   const Wanted wanted = reference(in.x, in.other, in.dy, setting);
@@ -245,6 +255,6 @@ TEST_CASE("two replicas with shared statistics are one rank with both batches") 
   check_close(results[0].running_mean, wanted.mean, kRows);
   check_close(results[0].running_var, wanted.var, kRows);
   // Two vectors of C forward, one of 2 C backward.
-  CHECK(sums[0].calls == 3);
-  CHECK(sums[0].elements == 4 * kChannels);
+  CHECK(calls[0] == 3);
+  CHECK(elements[0] == 4 * kChannels);
 }

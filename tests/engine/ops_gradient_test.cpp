@@ -16,6 +16,7 @@
 #include "engine/ops/residual.h"
 #include "kernels/philox.h"
 #include "tests/catch.h"
+#include "tests/device_under_test.h"
 
 namespace ab {
 namespace {
@@ -128,7 +129,7 @@ class Bench {
     }
   }
 
-  std::unique_ptr<Device> device_ = Device::create(DeviceKind::kHost);
+  std::unique_ptr<Device> device_ = Device::create(test_device());
   Arena arena_{*device_};
   ParameterStore store_{*device_, DType::kFloat32};
   Shape input_;
@@ -190,7 +191,7 @@ TEST_CASE("attention has the right gradients for q, k and v") {
 TEST_CASE("attention over equal keys is the mean of the values") {
   // q = 0: all scores equal, each token's output is the mean of v over the tokens, head by head.
   constexpr int64_t kTokens = 3, kDim = 4;
-  const auto device = Device::create(DeviceKind::kHost);
+  const auto device = Device::create(test_device());
   Arena arena(*device);
   {
     Context context(*device, arena);
@@ -240,7 +241,7 @@ TEST_CASE("a cast returns the gradient in the type of its input") {
 }
 
 TEST_CASE("outside training dropout and drop path are absent") {
-  const auto device = Device::create(DeviceKind::kHost);
+  const auto device = Device::create(test_device());
   Arena arena(*device);
   {
     Context context(*device, arena);

@@ -4,6 +4,7 @@
 #include "engine/ops/pooling.h"
 #include "engine/ops/tokens.h"
 #include "tests/catch.h"
+#include "tests/device_under_test.h"
 
 using namespace ab;
 
@@ -12,7 +13,7 @@ namespace {
 using Floats = std::vector<float>;
 
 struct Bench {
-  std::unique_ptr<Device> device = Device::create(DeviceKind::kHost);
+  std::unique_ptr<Device> device = Device::create(test_device());
   Arena arena{*device};
   Tape tape;
   ParameterStore store{*device, DType::kFloat32};

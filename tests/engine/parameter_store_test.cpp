@@ -1,6 +1,7 @@
 #include "engine/parameter_store.h"
 
 #include "tests/catch.h"
+#include "tests/device_under_test.h"
 
 using namespace ab;
 
@@ -9,19 +10,19 @@ namespace {
 void write(Device& device, const Tensor& t, float first) {
   std::vector<float> values(static_cast<size_t>(t.elements()));
   for (size_t i = 0; i < values.size(); ++i) values[i] = first + static_cast<float>(i);
-  device.runtime().copy_to_device({}, t.data(), values.data(), t.bytes());
+  device.runtime().copy_to_device(device.stream(), t.data(), values.data(), t.bytes());
 }
 
 std::vector<float> read(Device& device, const Tensor& t) {
   std::vector<float> values(static_cast<size_t>(t.elements()));
-  device.runtime().copy_to_host({}, values.data(), t.data(), t.bytes());
+  device.runtime().copy_to_host(device.stream(), values.data(), t.data(), t.bytes());
   return values;
 }
 
 }  // namespace
 
 TEST_CASE("present parameters lie side by side in registration order, trainable ones first") {
-  auto device = Device::create(DeviceKind::kHost);
+  auto device = Device::create(test_device());
   ParameterStore store(*device, DType::kFloat32);
   Parameter& a = store.add("a", {2, 3}, Role::kWeight);
   Parameter& b = store.add("b", {5}, Role::kBias);
@@ -38,7 +39,7 @@ TEST_CASE("present parameters lie side by side in registration order, trainable 
 }
 
 TEST_CASE("a layout change keeps what stays and reports the moves of trainable parameters") {
-  auto device = Device::create(DeviceKind::kHost);
+  auto device = Device::create(test_device());
   ParameterStore store(*device, DType::kFloat32);
   Parameter& w = store.add("w", {4, 4}, Role::kWeight);
   Parameter& w_a = store.add("w.A", {4, 1}, Role::kWeight);
@@ -64,21 +65,21 @@ TEST_CASE("a layout change keeps what stays and reports the moves of trainable p
 }
 
 TEST_CASE("bf16 compute copies follow the masters") {
-  auto device = Device::create(DeviceKind::kHost);
+  auto device = Device::create(test_device());
   ParameterStore store(*device, DType::kBFloat16);
   Parameter& w = store.add("w", {2}, Role::kWeight);
   store.layout();
   write(*device, w.value, 1.0f);  // 1, 2: exact in bf16
-  store.refresh_compute({});
+  store.refresh_compute(device->stream());
   REQUIRE(w.compute.dtype() == DType::kBFloat16);
   uint16_t bits[2];
-  device->runtime().copy_to_host({}, bits, w.compute.data(), sizeof bits);
+  device->runtime().copy_to_host(device->stream(), bits, w.compute.data(), sizeof bits);
   REQUIRE(bits[0] == 0x3f80);  // 1.0
   REQUIRE(bits[1] == 0x4000);  // 2.0
 }
 
 TEST_CASE("a name is taken once") {
-  auto device = Device::create(DeviceKind::kHost);
+  auto device = Device::create(test_device());
   ParameterStore store(*device, DType::kFloat32);
   store.add("w", {1}, Role::kWeight);
   REQUIRE_THROWS_AS(store.add("w", {1}, Role::kWeight), std::logic_error);

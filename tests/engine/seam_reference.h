@@ -13,11 +13,12 @@
 #include "kernels/numbers.h"
 #include "kernels/philox.h"
 #include "tests/catch.h"
+#include "tests/device_under_test.h"
 
 namespace ab::test {
 
 struct Rig {
-  explicit Rig(DeviceKind kind = DeviceKind::kHost)
+  explicit Rig(DeviceKind kind = test_device())
       : device(Device::create(kind)), arena(*device), stream(device->stream()) {}
 
   std::unique_ptr<Device> device;

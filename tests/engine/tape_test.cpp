@@ -3,24 +3,25 @@
 #include <numeric>
 
 #include "tests/catch.h"
+#include "tests/device_under_test.h"
 
 using namespace ab;
 
 namespace {
 
 struct Fixture {
-  std::unique_ptr<Device> device = Device::create(DeviceKind::kHost);
+  std::unique_ptr<Device> device = Device::create(test_device());
   Arena arena{*device};
   Tape tape;
 
   Tensor make(std::vector<float> values) {
     Tensor t(arena, {static_cast<int64_t>(values.size())}, DType::kFloat32);
-    device->runtime().copy_to_device({}, t.data(), values.data(), t.bytes());
+    device->runtime().copy_to_device(device->stream(), t.data(), values.data(), t.bytes());
     return t;
   }
   std::vector<float> read(const Tensor& t) {
     std::vector<float> values(static_cast<size_t>(t.elements()));
-    device->runtime().copy_to_host({}, values.data(), t.data(), t.bytes());
+    device->runtime().copy_to_host(device->stream(), values.data(), t.data(), t.bytes());
     return values;
   }
 };

@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "tests/catch.h"
+#include "tests/device_under_test.h"
 #include "tools/bench/case_runner.h"
 
 namespace ab {
@@ -53,7 +54,7 @@ void check_gradient(const KernelCase& row, int output, int input) {
 }  // namespace
 
 TEST_CASE("kernels agree with their float64 reference and repeat to the bit") {
-  const auto device = Device::create(DeviceKind::kHost);
+  const auto device = Device::create(test_device());
   for (const KernelCase& row : kernel_cases()) {
     INFO(title(row));
     CaseRunner runner(*device, row);

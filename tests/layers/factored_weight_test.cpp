@@ -8,6 +8,7 @@
 #include "layers/conv2d.h"
 #include "layers/linear.h"
 #include "tests/catch.h"
+#include "tests/device_under_test.h"
 
 using namespace ab;
 
@@ -32,7 +33,7 @@ double distance(const std::vector<float>& a, const std::vector<float>& b) {
 constexpr double kRounding = 2e-6;
 
 struct Bench {
-  std::unique_ptr<Device> device = Device::create(DeviceKind::kHost);
+  std::unique_ptr<Device> device = Device::create(test_device());
   Arena arena{*device};
   Tape tape;
   ParameterStore store{*device, DType::kFloat32};
@@ -40,11 +41,12 @@ struct Bench {
 
   void set(Parameter& p, uint64_t seed) {
     const auto values = numbers(p.shape.elements(), seed);
-    device->runtime().copy_to_device({}, p.value.data(), values.data(), p.value.bytes());
+    device->runtime().copy_to_device(device->stream(), p.value.data(), values.data(),
+                                     p.value.bytes());
   }
   std::vector<float> read(const Tensor& t) {
     std::vector<float> values(static_cast<size_t>(t.elements()));
-    device->runtime().copy_to_host({}, values.data(), t.data(), t.bytes());
+    device->runtime().copy_to_host(device->stream(), values.data(), t.data(), t.bytes());
     return values;
   }
 
@@ -61,7 +63,7 @@ struct Bench {
     {
       Tensor x(arena, x_shape, DType::kFloat32);
       const auto values = numbers(x.elements(), 7);
-      device->runtime().copy_to_device({}, x.data(), values.data(), x.bytes());
+      device->runtime().copy_to_device(device->stream(), x.data(), values.data(), x.bytes());
       tape.track(x);
       Tensor dx;
       tape.record([&] { dx = tape.take_gradient(x.slot); });
@@ -69,7 +71,7 @@ struct Bench {
       result.y = read(y);
       const auto c = numbers(y.elements(), 8);
       Tensor dy(arena, y.shape(), DType::kFloat32);
-      device->runtime().copy_to_device({}, dy.data(), c.data(), dy.bytes());
+      device->runtime().copy_to_device(device->stream(), dy.data(), c.data(), dy.bytes());
       tape.give_gradient({}, y, std::move(dy));
       tape.backward();
       result.dx = read(dx);
@@ -82,7 +84,7 @@ struct Bench {
 
   // W = outer inner as a dense weight, for the reference.
   void make_dense_from(FactoredWeight& from, FactoredWeight& to) {
-    multiply(arena, {}, from.outer().value, false, from.inner().value, false,
+    multiply(arena, device->stream(), from.outer().value, false, from.inner().value, false,
              to.dense().value.reshaped({to.out(), to.in()}));
     arena.end_step();
   }
@@ -102,8 +104,8 @@ void check_three_ways(Bench& b, Layer& factored, Layer& dense, const Shape& x) {
   std::vector<float> d_outer, d_inner;
   {
     Tensor o(b.arena, {fw.out(), 3}, DType::kFloat32), i(b.arena, {3, fw.in()}, DType::kFloat32);
-    multiply(b.arena, {}, dw_matrix, false, fw.inner().value, true, o);
-    multiply(b.arena, {}, fw.outer().value, true, dw_matrix, false, i);
+    multiply(b.arena, b.device->stream(), dw_matrix, false, fw.inner().value, true, o);
+    multiply(b.arena, b.device->stream(), fw.outer().value, true, dw_matrix, false, i);
     d_outer = b.read(o);
     d_inner = b.read(i);
   }

@@ -7,6 +7,7 @@
 #include "engine/ops/loss.h"
 #include "models/model.h"
 #include "tests/catch.h"
+#include "tests/device_under_test.h"
 #include "tools/train/weights.h"
 
 using namespace ab;
@@ -111,7 +112,7 @@ class Reference {
   }
 
   SafetensorsFile file_;
-  std::unique_ptr<Device> device_ = Device::create(DeviceKind::kHost);
+  std::unique_ptr<Device> device_ = Device::create(test_device());
   ParameterStore store_{*device_, DType::kFloat32};
   Arena arena_{*device_};
   std::unique_ptr<Model> model_;

@@ -5,13 +5,14 @@
 #include <cmath>
 
 #include "tests/catch.h"
+#include "tests/device_under_test.h"
 
 using namespace ab;
 
 namespace {
 
 struct Model {
-  std::unique_ptr<Device> device = Device::create(DeviceKind::kHost);
+  std::unique_ptr<Device> device = Device::create(test_device());
   ParameterStore store{*device, DType::kFloat32};
 
   void write(const Tensor& to, const std::vector<float>& values) {

@@ -6,13 +6,14 @@
 
 #include "optim/adamw.h"
 #include "tests/catch.h"
+#include "tests/device_under_test.h"
 
 using namespace ab;
 
 namespace {
 
 double norm_of(const std::vector<float>& values) {
-  const auto device = Device::create(DeviceKind::kHost);
+  const auto device = Device::create(test_device());
   Arena arena(*device);
   Context context(*device, arena);
   const Buffer memory(*device, values.size() * sizeof(float));

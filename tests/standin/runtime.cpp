@@ -81,6 +81,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (device < 0 || device >= device_count()) return keep(cudaErrorInvalidDevice);
   *properties = {};
   std::snprintf(properties->name, sizeof properties->name, "stand-in %d", device);
+  properties->uuid.bytes[0] = static_cast<char>(device + 1);
   properties->major = 9;
   properties->minor = 0;
   properties->multiProcessorCount = 132;
@@ -119,6 +120,10 @@ cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr attribut
   const auto index = reinterpret_cast<intptr_t>(pool);
   if (index < 1 || index > device_count() || !value || attribute != cudaMemPoolAttrReleaseThreshold)
     return keep(cudaErrorInvalidValue);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, size_t) {
   return cudaSuccess;
 }
 

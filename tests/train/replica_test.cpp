@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "tests/catch.h"
+#include "tests/device_under_test.h"
 #include "tests/train/run_fixture.h"
 
 using namespace ab;
@@ -24,9 +25,9 @@ HostBatch batch_of(const Config& config, uint64_t seed) {
 }
 
 struct Rank {
-  Rank(const Config& config, int world)
+  Rank(const Config& config, int world, int rank = 0)
       : resolved(resolve(config, 96, world, world)),
-        device(Device::create(DeviceKind::kHost, 0, 1)),
+        device(Device::create(test_device(), rank, 1)),
         replica(config, resolved, *device),
         batch(*device, kBatch, *config.model.image,
               normalisation_of(data_settings(config, resolved))) {}
@@ -72,8 +73,10 @@ TEST_CASE("groups that see the same data and train the same factor stay equal") 
       "resnet", {"method=ab", "ab.group_size=1", "train.init=default", "ab.sigma_cutoff=0.5"});
   std::vector<uint64_t> hashes(4);
   std::vector<double> losses(4);
-  run_local_ranks(4, 4, [&](Communicator& world) {
-    Rank rank(config, 4);
+  run_local_ranks(4, 4, [&](Communicator& threads) {
+    Rank rank(config, 4, threads.rank());
+    const auto gpu_world = device_world(threads, *rank.device);
+    Communicator& world = gpu_world ? *gpu_world : threads;
     const auto group = world.split(world.rank(), "group");
     const bool trains_a = world.rank() < 2;
     PhaseBorder border(config, rank.replica, world, {group.get(), world.rank(), 4, trains_a});
@@ -98,8 +101,10 @@ TEST_CASE("merge averages as it says") {
   CAPTURE(merge);
   const Config config = tiny_config("vit", {"method=ab", "ab.group_size=1", "ab.merge=" + merge});
   const double share = merge == "all" ? 0.5 : 1.0;
-  run_local_ranks(2, 2, [&](Communicator& world) {
-    Rank rank(config, 2);
+  run_local_ranks(2, 2, [&](Communicator& threads) {
+    Rank rank(config, 2, threads.rank());
+    const auto gpu_world = device_world(threads, *rank.device);
+    Communicator& world = gpu_world ? *gpu_world : threads;
     const auto group = world.split(world.rank(), "group");
     PhaseBorder border(config, rank.replica, world,
                        {group.get(), world.rank(), 2, world.rank() == 0});
@@ -107,7 +112,8 @@ TEST_CASE("merge averages as it says") {
     const FactoredWeight& weight = *rank.replica.factorable[0];
     const auto read = [&](const Tensor& t) {
       std::vector<float> values(static_cast<size_t>(t.elements()));
-      rank.device->runtime().copy_to_host({}, values.data(), t.data(), t.bytes());
+      rank.device->runtime().copy_to_host(rank.device->stream(), values.data(), t.data(),
+                                          t.bytes());
       return values;
     };
     std::vector<float> outer = read(weight.outer().value), inner = read(weight.inner().value);
@@ -117,7 +123,7 @@ TEST_CASE("merge averages as it says") {
     const Parameter& mine = world.rank() == 0 ? weight.a() : weight.b();
     std::vector<float> changed = read(mine.value);
     for (float& v : changed) v += world.rank() == 0 ? 2.0f : 4.0f;
-    rank.device->runtime().copy_to_device({}, mine.value.data(), changed.data(),
+    rank.device->runtime().copy_to_device(rank.device->stream(), mine.value.data(), changed.data(),
                                           mine.value.bytes());
     border.merge();
     const std::vector<float> w = read(weight.dense().value);

@@ -36,7 +36,8 @@ std::vector<float> values_of(Replica& replica) {
     if (!t) return;
     const size_t at = values.size();
     values.resize(at + static_cast<size_t>(t.elements()));
-    replica.device.runtime().copy_to_host({}, values.data() + at, t.data(), t.bytes());
+    replica.device.runtime().copy_to_host(replica.device.stream(), values.data() + at, t.data(),
+                                          t.bytes());
   };
   for (const Parameter& p : replica.store.parameters()) add(p.value);
   add(replica.store.buffer_values());
@@ -65,9 +66,11 @@ FinishedRun run_training(const Config& config, int ranks, int ranks_per_node, in
   run.weights.resize(static_cast<size_t>(ranks));
   const auto train = open_dataset(data_settings(config), Split::kTrain);
   const auto test = open_dataset(data_settings(config), Split::kTest);
-  run_local_ranks(ranks, per_node, [&](Communicator& world) {
+  run_local_ranks(ranks, per_node, [&](Communicator& below) {
     const Resolved resolved = resolve(config, train->size(), ranks, per_node);
-    const auto device = Device::create(DeviceKind::kHost, 0, threads);
+    const auto device = Device::create(places.device, below.rank(), threads);
+    const auto gpu_world = device_world(below, *device);
+    Communicator& world = gpu_world ? *gpu_world : below;
     Progress silent(false);
     std::optional<RunFolder> folder;
     if (world.rank() == 0) folder.emplace(path, !places.resume_from.empty());

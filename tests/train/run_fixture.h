@@ -3,6 +3,7 @@
 #include <map>
 #include <vector>
 
+#include "tests/device_under_test.h"
 #include "tests/train/scratch_folder.h"
 #include "tools/train/traffic_plan.h"
 #include "tools/train/trainer.h"
@@ -20,9 +21,11 @@ struct FinishedRun {
 // A tiny network on synthetic images; `changes` are --set lines laid over it ("ab.group_size=2").
 Config tiny_config(const std::string& model, const std::vector<std::string>& changes);
 
-// folder: where the run writes, kept afterwards; resume_from: a checkpoint to go on from.
+// folder: where the run writes, kept afterwards; resume_from: a checkpoint to go on from; device:
+// each rank's own where it is a GPU.
 struct RunPlaces {
   std::string folder, resume_from;
+  DeviceKind device = test_device();
 };
 FinishedRun run_training(const Config& config, int ranks, int ranks_per_node = 0, int threads = 1,
                          const RunPlaces& places = {});

@@ -27,6 +27,7 @@ std::vector<KernelCase> kernel_cases() {
   add_optim_cases(cases);
   add_pooling_cases(cases);
   add_softmax_cases(cases);
+  add_spectrum_cases(cases);
   add_token_cases(cases);
   return cases;
 }

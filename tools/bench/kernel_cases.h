@@ -20,6 +20,7 @@ void add_layer_norm_cases(CaseList& cases);
 void add_optim_cases(CaseList& cases);
 void add_pooling_cases(CaseList& cases);
 void add_softmax_cases(CaseList& cases);
+void add_spectrum_cases(CaseList& cases);
 void add_token_cases(CaseList& cases);
 
 // Rows and columns: one element, odd, prime, one past a tile of 64, one past a flat chunk of 4096.
