@@ -39,7 +39,11 @@ class Runtime {
   virtual void wait_for(Stream, Stream) {}
   // Called now and then, with the seconds waited so far, while a thread waits for the device. It
   // may throw: a communicator notices there that a partner is lost.
-  virtual void set_watch(std::function<void(double waited_s)>) {}
+  virtual void set_watch(const std::function<void(double waited_s)>&) {}
+
+  // A stretch of the calling thread's work in a profiler's timeline; see ranges.h.
+  virtual void begin_range(const char*) {}
+  virtual void end_range() {}
 
   // Seconds that the work `put` lays on the stream takes there.
   virtual double time(Stream stream, const std::function<void()>& put) {

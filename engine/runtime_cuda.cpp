@@ -3,6 +3,8 @@
 // an event, which leaves room for the watch; nothing here blocks inside the driver.
 #include "engine/runtime_cuda.h"
 
+#include <nvtx3/nvToolsExt.h>
+
 #include <algorithm>
 #include <cstring>
 #include <thread>
@@ -182,6 +184,14 @@ Stream CudaRuntime::queue(Queue queue) {
 void CudaRuntime::wait_for(Stream later, Stream earlier) {
   AB_CUDA(cudaEventRecord(order_.get(), stream_of(earlier)));
   AB_CUDA(cudaStreamWaitEvent(stream_of(later), order_.get(), 0));
+}
+
+void CudaRuntime::begin_range(const char* name) {
+  nvtxRangePushA(name);
+}
+
+void CudaRuntime::end_range() {
+  nvtxRangePop();
 }
 
 double CudaRuntime::time(Stream stream, const std::function<void()>& put) {

@@ -32,7 +32,9 @@ class CudaRuntime : public Runtime {
   void synchronize(Stream stream) override;
   Stream queue(Queue queue) override;
   void wait_for(Stream later, Stream earlier) override;
-  void set_watch(std::function<void(double)> watch) override { watch_ = std::move(watch); }
+  void set_watch(const std::function<void(double)>& watch) override { watch_ = watch; }
+  void begin_range(const char* name) override;
+  void end_range() override;
   double time(Stream stream, const std::function<void()>& put) override;
 
   // Name, memory, compute capability, CUDA version of driver and runtime.

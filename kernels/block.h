@@ -2,8 +2,8 @@
 //   CUDA: a thread block; strided loops, warp shuffles, shared memory.
 //   Host: one thread; f runs in a vectorised loop, and blocks run in parallel over threads.
 // A kernel is a struct of pointers and sizes with operator()(const Block&). Every loop body must be
-// free of order: f(i) may not read what f(j) writes in the same call. Sums accumulate in float in an
-// order fixed by n and the block size alone, so two runs agree to the bit.
+// free of order: f(i) may not read what f(j) writes in the same call. Sums accumulate in float in
+// an order fixed by n and the block size alone, so two runs agree to the bit.
 #pragma once
 #include "kernels/stream.h"
 

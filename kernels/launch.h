@@ -1,6 +1,7 @@
 // Runs a block kernel on a stream: launch(stream, {blocks, threads, shared_bytes}, kernel).
-// On the host `threads` is ignored: one block is one thread, blocks are spread over OpenMP threads in
-// fixed shares, and since no block reads another's output the bits do not depend on their number.
+// On the host `threads` is ignored: one block is one thread, blocks are spread over OpenMP threads
+// in fixed shares, and since no block reads another's output the bits do not depend on their
+// number.
 #pragma once
 #include <stdexcept>
 #include <string>
@@ -25,7 +26,9 @@ constexpr int kMaxSharedBytes = 48 * 1024;
 // Elements that one block of a flat element-wise kernel handles.
 constexpr int64_t kFlatChunk = 4096;
 
-constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+constexpr int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
 
 #if defined(__CUDACC__)
 template <class Kernel>

@@ -1,5 +1,5 @@
-// BFloat16: the upper half of a float; 8 exponent bits, 7 mantissa bits. Storage only: kernels load it
-// to float, compute in float and round once on the way out, to nearest, ties to even, NaN kept.
+// BFloat16: the upper half of a float; 8 exponent bits, 7 mantissa bits. Storage only: kernels load
+// it to float, compute in float and round once on the way out, to nearest, ties to even, NaN kept.
 #pragma once
 #include <cstring>
 
@@ -23,10 +23,16 @@ AB_FN float float_of(uint32_t bits) {
   return value;
 }
 
-AB_FN float load(float value) { return value; }
-AB_FN float load(BFloat16 value) { return float_of(static_cast<uint32_t>(value.bits) << 16); }
+AB_FN float load(float value) {
+  return value;
+}
+AB_FN float load(BFloat16 value) {
+  return float_of(static_cast<uint32_t>(value.bits) << 16);
+}
 
-AB_FN void store(float* to, float value) { *to = value; }
+AB_FN void store(float* to, float value) {
+  *to = value;
+}
 AB_FN void store(BFloat16* to, float value) {
   const uint32_t bits = bits_of(value);
   const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;

@@ -1,5 +1,5 @@
-// Philox4x32-10, a counter-based generator: four random words are a pure function of (key, counter).
-// Source: J. Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011.
+// Philox4x32-10, a counter-based generator: four random words are a pure function of (key,
+// counter). Source: J. Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011.
 #pragma once
 #include "kernels/stream.h"
 
@@ -25,10 +25,12 @@ AB_FN Random4 philox(uint64_t key, uint64_t counter_high, uint64_t counter_low) 
 }
 
 // Uniform in [0, 1): the upper 24 bits, so that every value is exact in float.
-AB_FN float uniform(uint32_t word) { return static_cast<float>(word >> 8) * 5.9604644775390625e-8f; }
+AB_FN float uniform(uint32_t word) {
+  return static_cast<float>(word >> 8) * 5.9604644775390625e-8f;
+}
 
-// What the numbers of one use depend on; the sample's place in the global batch is the caller's counter,
-// so that a sample draws the same numbers whatever rank it lands on.
+// What the numbers of one use depend on; the sample's place in the global batch is the caller's
+// counter, so that a sample draws the same numbers whatever rank it lands on.
 struct RandomKey {
   uint64_t seed = 0;
   uint64_t stream = 0;  // distinguishes layer and step

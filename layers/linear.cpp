@@ -2,6 +2,7 @@
 
 #include "engine/ops/activation.h"
 #include "engine/ops/linear.h"
+#include "engine/ranges.h"
 
 namespace ab {
 
@@ -20,6 +21,7 @@ Tensor Linear::product(Context& context, const Tensor& x) {
 }
 
 Tensor Linear::forward(Context& context, const Tensor& x) {
+  const Range range(context.device.runtime(), name_);
   Tensor y = product(context, x);
   if (bias_) y = add_bias(context, std::move(y), *bias_);
   context.visit(name_, y);
@@ -27,6 +29,7 @@ Tensor Linear::forward(Context& context, const Tensor& x) {
 }
 
 Tensor Linear::forward_gelu(Context& context, const Tensor& x) {
+  const Range range(context.device.runtime(), name_);
   Tensor y = bias_gelu(context, product(context, x), bias_);
   context.visit(name_, y);
   return y;

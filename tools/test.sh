@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds with tests and runs all of them: release, then under the address and
-# undefined-behaviour sanitizers, then the tests labelled tsan under the thread sanitizer.
+# undefined-behaviour sanitizers, then the tests labelled tsan under the thread sanitizer; where the
+# CUDA toolkit is installed also the tests labelled cuda on stand-ins of its libraries, followed by
+# their coverage of the cuda files.
 # Ends with ctest's summaries, release's last. Stops at the first preset that fails.
 # Usage: tools/test.sh [arguments for ctest, for example -R optim]
-#   AB_PRESETS  presets to run (default: "release asan tsan")
+#   AB_PRESETS  presets to run (default: "release asan tsan", and "standin" with the toolkit)
 #   AB_JOBS     compile jobs (default: 2; a job needs up to 2 GB)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-presets=${AB_PRESETS:-release asan tsan}
+standin=""
+command -v nvcc >/dev/null && standin=" standin"
+presets=${AB_PRESETS:-release asan tsan$standin}
 jobs=${AB_JOBS:-2}
 tools/install_dependencies.sh
 export TSAN_OPTIONS="halt_on_error=1:${TSAN_OPTIONS:-}"
@@ -21,8 +25,9 @@ build() {  # preset targets...
   cmake --build "build/$preset" -j "$jobs" ${1:+--target "$@"}
 }
 
-labelled_targets() {  # the programs of the tests with label tsan
-  ctest --test-dir build/tsan -N -L tsan | sed -n 's/^ *Test *#[0-9]*: \([a-z0-9_]*\).*/test_\1/p'
+labelled_targets() {  # label: the programs of its tests; <name>_cuda is <name> on another device
+  ctest --test-dir "build/$preset" -N -L "$1" |
+    sed -n 's/^ *Test *#[0-9]*: \([a-z0-9_]*\).*/test_\1/p' | sed 's/_cuda$//' | sort -u
 }
 
 run() {  # preset ctest-arguments...
@@ -45,11 +50,12 @@ release=""
 for preset in $presets; do
   echo "== $preset: build"
   arguments=("$@")
-  if [ "$preset" = tsan ]; then
-    cmake --preset tsan -DAB_TESTS=ON >"$logs/configure" || { cat "$logs/configure"; exit 1; }
-    mapfile -t targets < <(labelled_targets)
-    build tsan "${targets[@]}"
-    arguments=(-L tsan "$@")
+  if [ "$preset" = tsan ] || [ "$preset" = standin ]; then
+    label=${preset/standin/cuda}
+    cmake --preset "$preset" -DAB_TESTS=ON >"$logs/configure" || { cat "$logs/configure"; exit 1; }
+    mapfile -t targets < <(labelled_targets "$label")
+    build "$preset" "${targets[@]}"
+    arguments=(-L "$label" "$@")
   else
     build "$preset"
   fi
@@ -61,5 +67,6 @@ for preset in $presets; do
     echo "test: failures under $preset" >&2
     exit $status
   fi
+  [ "$preset$#" != standin0 ] || tools/standin_coverage.sh build/standin
 done
 [[ $presets != *" "* ]] || summary

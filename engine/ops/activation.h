@@ -11,8 +11,8 @@ Tensor relu(Context& context, const Tensor& x);
 Tensor bias_relu(Context& context, const Tensor& z, Parameter& bias);
 // y = gelu(z + bias); the sum is stored in z's memory and kept. bias may be null.
 Tensor bias_gelu(Context& context, const Tensor& z, Parameter* bias);
-// x + bias in x's memory, which must have no other reader of its old values: not the result of relu,
-// which backward reads.
+// x + bias in x's memory, which must have no other reader of its old values: not the result of
+// relu, which backward reads.
 Tensor add_bias(Context& context, Tensor x, Parameter& bias);
 
 }  // namespace ab

@@ -31,7 +31,7 @@ struct Saved {
 
 // dz = dy, through the ReLU if there was one; the bias gradient comes out of the same sweep. In
 // dy's memory, unless somebody else holds it.
-Tensor through_bias(Tape& tape, Arena& arena, Stream stream, const Saved& saved, Tensor dy) {
+Tensor through_bias(Tape& tape, Arena& arena, Stream stream, const Saved& saved, const Tensor& dy) {
   const int64_t cols = saved.shape.out_channels, rows = dy.elements() / cols;
   const bool bias = saved.bias && saved.bias->trainable;
   Tensor scratch;
@@ -52,13 +52,13 @@ Tensor through_bias(Tape& tape, Arena& arena, Stream stream, const Saved& saved,
 }
 
 void backward(Tape& tape, Arena& arena, Stream stream, const Saved& saved) {
-  Tensor dy = tape.take_gradient(saved.slot);
+  const Tensor dy = tape.take_gradient(saved.slot);
   if (!dy) {
     saved.w.skip(tape);
     if (saved.bias && saved.bias->trainable) tape.finish_use(*saved.bias);
     return;
   }
-  const Tensor dz = through_bias(tape, arena, stream, saved, std::move(dy));
+  const Tensor dz = through_bias(tape, arena, stream, saved, dy);
   Convolution& seam = arena.device().convolution();
   if (saved.w.wants_gradient())
     saved.w.give_gradient(tape, arena, stream, [&](const Tensor& dw, float beta) {

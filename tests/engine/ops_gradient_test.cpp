@@ -96,9 +96,13 @@ class Bench {
   int complete() const { return complete_; }
 
   Tensor labels(int64_t rows, int classes) {
-    label_values_.resize(rows);
-    for (int64_t i = 0; i < rows; ++i) label_values_[i] = static_cast<int32_t>(i * 7 % classes);
-    return {DevicePtr(label_values_.data()), {rows}, DType::kInt32};
+    std::vector<int32_t> values(rows);
+    for (int64_t i = 0; i < rows; ++i) values[i] = static_cast<int32_t>(i * 7 % classes);
+    if (labels_.bytes() < rows * sizeof(int32_t))
+      labels_ = Buffer(*device_, rows * sizeof(int32_t));
+    device_->runtime().copy_to_device(device_->stream(), labels_.data(), values.data(),
+                                      rows * sizeof(int32_t));
+    return {labels_.data(), {rows}, DType::kInt32};
   }
 
  private:
@@ -134,7 +138,7 @@ class Bench {
   ParameterStore store_{*device_, DType::kFloat32};
   Shape input_;
   Buffer memory_;
-  std::vector<int32_t> label_values_;
+  Buffer labels_;
   int complete_ = 0;
 };
 

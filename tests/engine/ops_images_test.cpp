@@ -45,6 +45,12 @@ struct Bench {
     REQUIRE(t.elements() == static_cast<int64_t>(values.size()));
     device->runtime().copy_to_device(context.stream, t.data(), values.data(), t.bytes());
   }
+  template <class T>
+  Buffer upload(const std::vector<T>& values) {
+    Buffer memory(*device, values.size() * sizeof(T));
+    device->runtime().copy_to_device(context.stream, memory.data(), values.data(), memory.bytes());
+    return memory;
+  }
   Floats get(const Tensor& t) {
     Floats values(t.elements());
     device->runtime().copy_to_host(context.stream, values.data(), t.data(), t.bytes());
@@ -145,13 +151,14 @@ TEST_CASE("images become patches, logits become hits") {
   ImagePrepare args;
   args.batch = 1, args.height = 2, args.width = 2, args.channels = 1;
   args.out_height = 2, args.out_width = 2;
-  const Tensor image = prepare_images(b.context, DevicePtr(pixels.data()), DevicePtr(), args);
+  const Buffer memory = b.upload(pixels);
+  const Tensor image = prepare_images(b.context, memory.data(), DevicePtr(), args);
   CHECK(image.shape() == Shape{1, 2, 2, 1});
   const Tensor tokens = patches(b.context, image, 2);
   CHECK(tokens.shape() == Shape{1, 1, 4});
   CHECK(b.get(tokens) == Floats{0.0f, 1.0f, 51.0f / 255.0f, 102.0f / 255.0f});
-  std::vector<int32_t> labels = {1, 0};
-  const Tensor hits = accuracy(b.context, b.make({2, 2}, {1, 2, 1, 2}),
-                               Tensor(DevicePtr(labels.data()), {2}, DType::kInt32));
+  const Buffer labels = b.upload(std::vector<int32_t>{1, 0});
+  const Tensor hits =
+      accuracy(b.context, b.make({2, 2}, {1, 2, 1, 2}), Tensor(labels.data(), {2}, DType::kInt32));
   CHECK(b.get(hits) == Floats{1, 2});
 }

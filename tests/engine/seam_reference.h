@@ -60,6 +60,7 @@ inline std::vector<float> download(Rig& rig, DevicePtr data, int64_t count,
 
 struct Sum {
   double value = 0.0, magnitude = 0.0;
+  double narrowed = 0.0;  // a partial sum that may have been stored in bf16 on the way
   void add(double term) {
     value += term;
     magnitude += std::fabs(term);
@@ -73,6 +74,7 @@ inline double worst(const std::vector<float>& actual, const std::vector<Sum>& ex
   double worst = 0.0;
   for (size_t i = 0; i < actual.size(); ++i) {
     double allowed = static_cast<double>(terms + 2) * 0x1p-23 * expected[i].magnitude + 1e-30;
+    allowed += 0x1p-8 * std::fabs(expected[i].narrowed);
     if (dtype == DType::kBFloat16) allowed += 0x1p-8 * std::fabs(expected[i].value);
     const double share = std::fabs(actual[i] - expected[i].value) / allowed;
     if (!(share <= worst)) worst = share;  // NaN is taken over

@@ -52,8 +52,8 @@ TEST_CASE("the first gradient is kept, later ones are added") {
   Fixture f;
   Tensor x = f.make({0, 0});
   f.tape.track(x);
-  f.tape.give_gradient({}, x, f.make({1, 2}));
-  f.tape.give_gradient({}, x, f.make({10, 20}));
+  f.tape.give_gradient(f.device->stream(), x, f.make({1, 2}));
+  f.tape.give_gradient(f.device->stream(), x, f.make({10, 20}));
   REQUIRE(f.read(f.tape.take_gradient(x)) == std::vector<float>{11, 22});
   REQUIRE(!f.tape.take_gradient(x));  // taken
 }
@@ -64,9 +64,9 @@ TEST_CASE("a gradient that two tensors share is not added into") {
   f.tape.track(x);
   f.tape.track(y);
   const Tensor shared = f.make({1});
-  f.tape.give_gradient({}, x, shared);
-  f.tape.give_gradient({}, y, shared);
-  f.tape.give_gradient({}, x, f.make({10}));
+  f.tape.give_gradient(f.device->stream(), x, shared);
+  f.tape.give_gradient(f.device->stream(), y, shared);
+  f.tape.give_gradient(f.device->stream(), x, f.make({10}));
   REQUIRE(f.read(f.tape.take_gradient(x)) == std::vector<float>{11});
   REQUIRE(f.read(f.tape.take_gradient(y)) == std::vector<float>{1});
 }
@@ -74,7 +74,7 @@ TEST_CASE("a gradient that two tensors share is not added into") {
 TEST_CASE("a tensor that wants no gradient ignores it") {
   Fixture f;
   const Tensor x = f.make({1});
-  f.tape.give_gradient({}, x, f.make({1}));
+  f.tape.give_gradient(f.device->stream(), x, f.make({1}));
   REQUIRE(!f.tape.take_gradient(x));
 }
 

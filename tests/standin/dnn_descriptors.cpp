@@ -141,8 +141,11 @@ cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type,
 }
 
 cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t descriptor) {
-  return dnn_descriptors().destroy(descriptor, __func__) ? CUDNN_STATUS_SUCCESS
-                                                         : CUDNN_STATUS_BAD_PARAM;
+  DnnDescriptor* const found = dnn_descriptors().find(descriptor, __func__);
+  if (!found) return CUDNN_STATUS_BAD_PARAM;
+  found->body.reset();
+  dnn_descriptors().destroy(descriptor, __func__);
+  return CUDNN_STATUS_SUCCESS;
 }
 
 cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor,

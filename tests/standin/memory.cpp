@@ -115,9 +115,12 @@ bool in_device_range(const void* address) {
   return value >= kBase && value < kBase + kRange;
 }
 
+// Below lie AddressSanitizer's shadow and pairs of small integers; heap, stack and code lie above.
+constexpr uintptr_t kLeastHost = uintptr_t{1} << 45;
+
 bool is_host_memory(const void* address) {
   const auto value = reinterpret_cast<uintptr_t>(address);
-  if (value < (uintptr_t{1} << 32) || value >= (uintptr_t{1} << 47)) return false;
+  if (value < kLeastHost || value >= (uintptr_t{1} << 47)) return false;
   unsigned char resident = 0;
   return mincore(reinterpret_cast<void*>(value / 4096 * 4096), 4096, &resident) == 0;
 }

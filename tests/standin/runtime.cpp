@@ -127,6 +127,16 @@ cudaError_t cudaMemPoolTrimTo(cudaMemPool_t, size_t) {
   return cudaSuccess;
 }
 
+// There is no driver below: cuDNN's headers look for one of its functions when they are loaded, and
+// do without.
+cudaError_t cudaGetDriverEntryPointByVersion(const char*, void** function, unsigned,
+                                             unsigned long long,
+                                             cudaDriverEntryPointQueryResult* found) {
+  *function = nullptr;
+  *found = cudaDriverEntryPointSymbolNotFound;
+  return cudaErrorInvalidValue;
+}
+
 cudaError_t cudaDeviceSynchronize() {
   std::lock_guard lock(runtime_mutex());
   host_learns_device(device_now);

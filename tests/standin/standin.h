@@ -22,7 +22,8 @@ std::vector<std::string> take_faults();
 // The calling thread's latest fault; the vendors' error texts end with it.
 const std::string& last_fault();
 
-// The next call of that vendor function does nothing and returns `code`.
+// The next call of that vendor function does nothing and returns `code`; of cuSOLVER's drivers, it
+// says so in its info.
 void fail_next(const std::string& function, int code);
 
 // How long a collective, an initialisation or a split waits for the other ranks.

@@ -22,8 +22,6 @@ Status refuse(const char* function) {
   }
 
 extern "C" {
-AB_UNUSED(cudaError_t, cudaGetDriverEntryPointByVersion, const char*, void**, unsigned,
-          unsigned long long, cudaDriverEntryPointQueryResult*)
 AB_UNUSED(cudaError_t, cudaGraphRetainUserObject, cudaGraph_t, cudaUserObject_t, unsigned, unsigned)
 AB_UNUSED(cudaError_t, cudaKernelSetAttributeForDevice, cudaKernel_t, cudaFuncAttribute, int, int)
 AB_UNUSED(cudaError_t, cudaLaunchKernel, const void*, dim3, dim3, void**, size_t, cudaStream_t)

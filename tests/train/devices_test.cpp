@@ -40,12 +40,12 @@ TEST_CASE("host and cuda train alike for 50 steps, and book the same bytes") {
   const FinishedRun cuda = run_on(DeviceKind::kCuda, config);
   REQUIRE(host.losses.size() == 50);
   REQUIRE(cuda.losses.size() == 50);
-  // A step's rounding, 1e-4 as in training_test, grows with the steps that follow it.
+  // As training_test allows for sums in another order.
   double worst = 0.0;
   for (size_t i = 0; i < 50; ++i) {
     const double error = std::abs(cuda.losses[i] - host.losses[i]) / host.losses[i];
     INFO("step " << i + 1 << ": host " << host.losses[i] << ", cuda " << cuda.losses[i]);
-    CHECK(error < 1e-4 * static_cast<double>(i + 1));
+    CHECK(error < 1e-4);
     worst = std::max(worst, error);
   }
   INFO("largest relative difference of a loss " << worst);

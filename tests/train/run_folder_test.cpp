@@ -140,8 +140,8 @@ TEST_CASE("a folder that holds a run is refused, unless it is resumed") {
   ScratchFolder scratch;
   const std::string path = scratch / "deep/run";
   { RunFolder folder(path); }
-  CHECK_THROWS_WITH(RunFolder(path), Contains(path) && Contains("already holds a run") &&
-                                         Contains("choose another"));
+  CHECK_THROWS_WITH(RunFolder(path),
+                    Contains(path) && Contains("already holds a run") && Contains("--resume"));
   CHECK_THROWS_AS(RunFolder(path), ConfigError);
   CHECK_NOTHROW(RunFolder(path, true));
   CHECK_THROWS_WITH(RunFolder(scratch / "nothing", true), Contains("holds no run"));

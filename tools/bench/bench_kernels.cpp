@@ -4,7 +4,6 @@
 // over the ceiling's (bytes: every input read once, every output written once).
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <regex>
@@ -12,6 +11,7 @@
 #include "engine/error.h"
 #include "kernels/cast.h"
 #include "tools/bench/case_runner.h"
+#include "tools/train/exit_codes.h"
 
 namespace {
 
@@ -49,11 +49,8 @@ double seconds_of(Device& device, const BufferSets& sets, double quantile, Call 
   std::vector<double> seconds;
   for (int round = 0; round < kRounds || seconds.size() < kLeastCalls; ++round)
     for (const auto& pointers : sets.pointers) {
-      const auto start = std::chrono::steady_clock::now();
-      call(pointers);
-      device.runtime().synchronize(device.stream());
-      const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-      if (round > 0) seconds.push_back(taken.count());  // the first round warms up
+      const double taken = device.runtime().time(device.stream(), [&] { call(pointers); });
+      if (round > 0) seconds.push_back(taken);  // the first round warms up
     }
   std::sort(seconds.begin(), seconds.end());
   return seconds[static_cast<size_t>(quantile * static_cast<double>(seconds.size()))];
@@ -121,26 +118,21 @@ int run(const std::string& filter, const std::string& device_name, bool json) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Times the handwritten kernels against the copy bandwidth of this machine."};
-  std::string filter = ".", device = "host";
-  bool json = false;
-  app.add_option("--filter", filter, "regular expression over kernel names");
-  app.add_option("--device", device, "host or cuda")->check(CLI::IsMember({"host", "cuda"}));
-  app.add_flag("--json", json, "print one JSON list and nothing else");
-  app.set_version_flag("--version", "bench_kernels " AB_VERSION);
-  try {
-    app.parse(argc, argv);
-    return run(filter, device, json);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  } catch (const std::regex_error& error) {
-    std::fprintf(stderr, "bench_kernels: --filter %s: %s\n", filter.c_str(), error.what());
-    return 2;
-  } catch (const ConfigError& error) {
-    std::fprintf(stderr, "bench_kernels: %s\n", error.what());
-    return 2;
-  } catch (const DeviceError& error) {
-    std::fprintf(stderr, "bench_kernels: %s\n", error.what());
-    return 6;
-  }
+  return ab::guarded([&] {
+    CLI::App app{"Times the handwritten kernels against the copy bandwidth of this machine."};
+    std::string filter = ".", device = "host";
+    bool json = false;
+    app.add_option("--filter", filter, "regular expression over kernel names");
+    app.add_option("--device", device, "host or cuda")->check(CLI::IsMember({"host", "cuda"}));
+    app.add_flag("--json", json, "print one JSON list and nothing else");
+    app.set_version_flag("--version", "bench_kernels " AB_VERSION);
+    try {
+      app.parse(argc, argv);
+      return run(filter, device, json);
+    } catch (const CLI::ParseError& error) {
+      return app.exit(error) == 0 ? 0 : 2;
+    } catch (const std::regex_error& error) {
+      throw ab::ConfigError("--filter " + filter + ": " + error.what());
+    }
+  });
 }

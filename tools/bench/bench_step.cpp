@@ -20,7 +20,7 @@ namespace ab {
 namespace {
 
 struct BenchOptions {
-  std::string model = "vgg16", precision = "fp32";
+  std::string model = "vgg16", precision = "fp32", device = "host";
   int64_t batch = 32;
   int threads = 0;
   double seconds = 10.0;
@@ -76,7 +76,9 @@ Measured measure(const BenchOptions& options) {
   resolved.local_batch = resolved.global_batch = options.batch;
   Measured m;
   m.threads = options.threads > 0 ? options.threads : default_threads(1);
-  const auto device = Device::create(DeviceKind::kHost, 0, m.threads);
+  const auto device = Device::create(
+      options.device == "cuda" ? DeviceKind::kCuda : DeviceKind::kHost, 0, m.threads);
+  device->tf32 = config.train.tf32;
   m.ceiling = gemm_ceiling(*device, precision_of(config));
   device->reset_peak();
   Replica replica(config, resolved, *device);
@@ -119,6 +121,7 @@ void print(const BenchOptions& options, const Measured& m) {
     const Json json = {{"model", options.model},
                        {"batch", options.batch},
                        {"precision", options.precision},
+                       {"device", options.device},
                        {"threads", m.threads},
                        {"images_per_s", m.images_per_s},
                        {"gflops", m.gflops},
@@ -130,8 +133,9 @@ void print(const BenchOptions& options, const Measured& m) {
     std::printf("%s\n", json.dump().c_str());
     return;
   }
-  std::printf("%s, batch %lld, %s, %d threads\n", options.model.c_str(),
-              static_cast<long long>(options.batch), options.precision.c_str(), m.threads);
+  std::printf("%s, batch %lld, %s, %s, %d threads\n", options.model.c_str(),
+              static_cast<long long>(options.batch), options.precision.c_str(),
+              options.device.c_str(), m.threads);
   std::printf("  images/s            %10.2f\n", m.images_per_s);
   std::printf("  operations          %10.1f GF/s\n", m.gflops);
   std::printf("  GEMM ceiling        %10.1f GF/s, share %.3f\n", m.ceiling, share);
@@ -151,6 +155,8 @@ int run(int argc, char** argv) {
   app.add_option("--model", options.model, "vgg16, resnet18, resnet34, resnet50, vit, mini-vit");
   app.add_option("--batch", options.batch, "images of a step")->check(CLI::PositiveNumber);
   app.add_option("--precision", options.precision, "fp32 or bf16");
+  app.add_option("--device", options.device, "host or cuda")
+      ->check(CLI::IsMember({"host", "cuda"}));
   app.add_option("--image", image, "side of the images (default: the paper's)");
   app.add_option("--classes", classes, "classes (default: the paper's)");
   app.add_option("--set", options.settings, "another size, for example model.width=0.25");
@@ -165,15 +171,13 @@ int run(int argc, char** argv) {
   }
   if (image > 0) options.settings.push_back("model.image=" + std::to_string(image));
   if (classes > 0) options.settings.push_back("model.classes=" + std::to_string(classes));
-  return guarded([&] {
-    print(options, measure(options));
-    return static_cast<int>(kExitDone);
-  });
+  print(options, measure(options));
+  return kExitDone;
 }
 
 }  // namespace
 }  // namespace ab
 
 int main(int argc, char** argv) {
-  return ab::run(argc, argv);
+  return ab::guarded([&] { return ab::run(argc, argv); });
 }

@@ -47,7 +47,7 @@ uint32_t crc_of(const std::string& path) {
 Json read_json(const std::string& path) {
   std::ifstream file(path);
   if (!file) throw DataError(path + ": cannot be read");
-  const Json tree = Json::parse(file, nullptr, false);
+  Json tree = Json::parse(file, nullptr, false);
   if (!tree.is_object()) throw DataError(path + ": is not a JSON object");
   return tree;
 }
@@ -182,8 +182,10 @@ std::string damage_of(const std::string& path) {
   if (!is_done(path)) return "it was not finished";
   try {
     const Json files = read_json(path + "/DONE").at("crc32");
-    for (const auto& [name, crc] : files.items())
-      if (crc_of(path + "/" + name) != crc.get<uint32_t>()) return name + " is damaged";
+    for (const auto& [name, crc] : files.items()) {
+      const std::string file = (fs::path(path) / name).string();
+      if (crc_of(file) != crc.get<uint32_t>()) return name + " is damaged";
+    }
   } catch (const std::exception& error) {
     return error.what();
   }

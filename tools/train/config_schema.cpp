@@ -149,6 +149,8 @@ std::vector<Key> train_keys() {
                "updates of the run; wins over epochs; also --steps"),
       make_key(AB_FIELD(train.precision), words({"fp32", "bf16"}),
                "of activations and products; master weights are fp32"),
+      make_key(AB_FIELD(train.tf32), {},
+               "fp32 products and convolutions on a GPU may round their operands to TF32"),
       make_key(AB_FIELD(train.seed), at_least(0),
                "of weights, order and augmentation; also --seed"),
       make_key(AB_FIELD(train.label_smoothing), below_one(), "share of the target spread evenly"),

@@ -140,7 +140,7 @@ StepCount parse_step_count(const std::string& text) {
     return {*number, StepCount::Of::kSteps};
   }
   const std::string of = trimmed(text.substr(percent + 1));
-  if (of != "" && of != "of total" && of != "of ab_steps")
+  if (!of.empty() && of != "of total" && of != "of ab_steps")
     throw std::invalid_argument("not a percentage of total or of ab_steps");
   if (*number < 0 || *number > 100) throw std::invalid_argument("not from 0% to 100%");
   return {*number, of == "of ab_steps" ? StepCount::Of::kAbSteps : StepCount::Of::kTotal};

@@ -18,9 +18,10 @@ namespace {
   const int error = errno;
   throw DataError(path + ": " + what + ": " + std::strerror(error) +
                   (error == ENOSPC || error == EDQUOT
-                       ? "; make room or choose another --out, then start again"
-                   : error == EFBIG ? "; raise the file size limit (ulimit -f), then start again"
-                                    : ""));
+                       ? "; make room, then go on with --resume or start again in another --out"
+                   : error == EFBIG
+                       ? "; raise the file size limit (ulimit -f), then go on with --resume"
+                       : ""));
 }
 
 void write_all(int file, std::string_view text, const std::string& path) {

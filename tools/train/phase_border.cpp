@@ -22,7 +22,7 @@ double driver_number(const std::string& driver) {
 
 // The weight in the paper's orientation (m >= n): itself, or its transpose.
 Tensor oriented(Arena& arena, Stream stream, const FactoredWeight& weight) {
-  const Tensor matrix = weight.dense().value.reshaped({weight.out(), weight.in()});
+  Tensor matrix = weight.dense().value.reshaped({weight.out(), weight.in()});
   if (!weight.transposed()) return matrix;
   Tensor turned(arena, {weight.in(), weight.out()}, DType::kFloat32);
   transpose(stream, DType::kFloat32, weight.out(), weight.in(), matrix.data(), turned.data());

@@ -85,6 +85,12 @@ class Plan {
   int64_t ddp_sent_ = 0;
 };
 
+[[noreturn]] void throw_missing_rank(const std::string& path, const std::string& layer,
+                                     size_t cycle) {
+  throw ConfigError(path + ": no rank for layer " + layer + " in cycle " + std::to_string(cycle) +
+                    "; the run must have the plan's model and schedule");
+}
+
 // What a run recorded in ranks.jsonl, brought into this plan's order of layers.
 LayerRanks Plan::ranks_of_run(const std::string& folder) const {
   const std::string path = folder + "/ranks.jsonl";
@@ -107,10 +113,7 @@ LayerRanks Plan::ranks_of_run(const std::string& folder) const {
   }
   for (size_t cycle = 0; cycle < ranks.size(); ++cycle)
     for (size_t i = 0; i < ranks[cycle].size(); ++i)
-      if (ranks[cycle][i] < 0)
-        throw ConfigError(path + ": no rank for layer " + replica_.factorable[i]->name() +
-                          " in cycle " + std::to_string(cycle) +
-                          "; the run must have the plan's model and schedule");
+      if (ranks[cycle][i] < 0) throw_missing_rank(path, replica_.factorable[i]->name(), cycle);
   return ranks;
 }
 

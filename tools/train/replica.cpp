@@ -2,6 +2,7 @@
 
 #include "engine/inspection.h"
 #include "engine/ops/loss.h"
+#include "engine/ranges.h"
 #include "models/initialise.h"
 
 namespace ab {
@@ -58,8 +59,15 @@ double Replica::forward_backward(const DeviceBatch& batch, const StepInput& inpu
   pass.statistics = input.statistics;
   pass.random.stream = static_cast<uint64_t>(input.step) * kStreamsPerStep;
   pass.first_sample = batch.first_sample();
-  const Tensor value = loss_of(pass, batch);
-  tape.backward();
+  Tensor value;
+  {
+    const Range range(device.runtime(), "forward");
+    value = loss_of(pass, batch);
+  }
+  {
+    const Range range(device.runtime(), "backward");
+    tape.backward();
+  }
   float loss = 0.0f;
   device.runtime().copy_to_host(pass.stream, &loss, value.data(), sizeof loss);
   return loss;
@@ -71,6 +79,7 @@ double Replica::gradient_norm() {
 }
 
 void Replica::update(double lr, float gradient_scale) {
+  const Range range(device.runtime(), "update");
   adamw.step(device.stream(), lr, gradient_scale);
   store.refresh_compute(device.stream());
   arena.end_step();

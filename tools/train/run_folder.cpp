@@ -25,7 +25,8 @@ void make_folder(const std::string& path, bool resume) {
     throw ConfigError("--out " + path + ": is a file; choose a folder");
   if (!resume && holds_run(path))
     throw ConfigError("--out " + path +
-                      ": already holds a run; choose another folder, or remove this one");
+                      ": already holds a run; choose another folder, or go on with --resume " +
+                      path);
   if (resume && !holds_run(path))
     throw ConfigError("--resume " + path + ": holds no run; start one with --out " + path);
   fs::create_directories(path, error);

@@ -106,6 +106,7 @@ class Run {
                                default_threads(place.ranks_per_node))),
         gpu_world_(device_world(world, *device_, {config_.comm.timeout_s})) {
     check_places(config_, shared_.places, world, place);
+    device_->tf32 = config_.train.tf32;
     if (world.rank() == 0) open_folder(options);
   }
 

@@ -6,6 +6,7 @@
 
 #include "distributed/groups.h"
 #include "engine/error.h"
+#include "engine/ranges.h"
 
 namespace ab {
 namespace {
@@ -128,6 +129,7 @@ void Trainer::decompose() {
 }
 
 void Trainer::train_step(int64_t step) {
+  const Range range(in_.device.runtime(), name_of(span_.phase));
   const double begin = now();
   const StepInput input{step, statistics_.get()};
   StepRecord record;
