@@ -16,8 +16,7 @@ if [ ${#notes[@]} = 0 ]; then
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-(cd "$work" && "$gcov" --json-format --object-directory "$build" "${notes[@]}" >log 2>&1) ||
-  { cat "$work/log" >&2; exit 1; }
+(cd "$work" && "$gcov" --json-format "${notes[@]}" >log 2>&1) || { cat "$work/log" >&2; exit 1; }
 python3 - "$PWD" "$least" "$work"/*.gcov.json.gz <<'PY'
 import gzip, json, os, re, sys
 
@@ -37,6 +36,8 @@ for name in sys.argv[3:]:
             lines[number] = lines.get(number, 0) + line["count"]
 total = covered = 0
 for path, lines in sorted(ran.items()):
+    if not lines:
+        continue
     hit = sum(count > 0 for count in lines.values())
     missed = [str(n) for n, count in sorted(lines.items()) if count == 0]
     total, covered = total + len(lines), covered + hit

@@ -137,8 +137,8 @@ TEST_CASE("a disk that fills up while the run logs") {
 TEST_CASE("a folder that holds a run") {
   const TempDir folder;
   const std::string run = (folder / "run").string();
-  const Outcome first =
-      abtrain({"train", "--config", tiny_config(folder), "--steps", "2", "--out", run});
+  const Outcome first = abtrain({"train", "--config", tiny_config(folder), "--steps", "2",
+                                 "--local-ranks", "2", "--out", run});
   REQUIRE(first.exit == 0);
   const Bytes metrics = read_bytes(folder / "run/metrics.jsonl");
   check_failure(folder, {}, {.exit = 2, .parts = {"--out " + run, "already holds a run"}});

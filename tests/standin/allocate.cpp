@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 
 #include "tests/standin/memory_registry.h"
 #include "tests/standin/standin.h"
@@ -21,9 +22,12 @@ cudaError_t give(void** address, size_t bytes, int device) {
   if (next != all.device.end() && next->first < start + room) return cudaErrorMemoryAllocation;
   all.next += kDeviceAlignment + room;
   all.used[device] += bytes;
-  std::erase_if(all.freed, [&](const auto& f) {
-    return f.first < start + room && start < f.first + f.second;
-  });
+  // What was freed where the new memory lies is forgotten.
+  const auto above = all.freed.lower_bound(start + room);
+  auto below = all.freed.lower_bound(start);
+  if (below != all.freed.begin() && std::prev(below)->first + std::prev(below)->second > start)
+    --below;
+  all.freed.erase(below, above);
   all.device[start] = {bytes, device, {}};
   char* const storage = static_cast<char*>(real_address(start));
   ASAN_POISON_MEMORY_REGION(storage - kDeviceAlignment, kDeviceAlignment);

@@ -284,9 +284,11 @@ const char* ncclGetErrorString(ncclResult_t result) {
   }
 }
 
-const char* ncclGetLastError(ncclComm_t) {
+const char* ncclGetLastError(ncclComm_t comm) {
   thread_local std::string text;
-  text = last_fault();
+  std::lock_guard lock(collective_mutex());
+  text = comm && comm->clique ? comm->clique->broken : "";
+  if (text.empty()) text = last_fault();
   return text.c_str();
 }
 
