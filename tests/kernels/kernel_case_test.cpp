@@ -51,30 +51,45 @@ void check_gradient(const KernelCase& row, int output, int input) {
   }
 }
 
+// Against the reference, then the same bits from a second run and from other numbers of threads.
+void check_row(const KernelCase& row) {
+  const auto device = Device::create(test_device());
+  INFO(title(row));
+  CaseRunner runner(*device, row);
+  set_threads(1);
+  runner.run();
+  const Agreement agreement = runner.compare();
+  INFO(agreement.text << ", " << agreement.worst << " times what is allowed");
+  CHECK(agreement.agrees());
+  const std::vector<char> first = runner.output_bytes();
+  for (const int threads : {1, 2, 3}) {
+    set_threads(threads);
+    runner.upload();
+    runner.run();
+    INFO(threads << " threads");
+    CHECK(runner.output_bytes() == first);
+    // A GPU does not use them: one more run is enough.
+    if (device->kind() != DeviceKind::kHost || (row.benchmark && threads == 2)) break;
+  }
+  set_threads(2);
+}
+
 }  // namespace
 
 TEST_CASE("kernels agree with their float64 reference and repeat to the bit") {
-  const auto device = Device::create(test_device());
-  for (const KernelCase& row : kernel_cases()) {
-    INFO(title(row));
-    CaseRunner runner(*device, row);
-    set_threads(1);
-    runner.run();
-    const Agreement agreement = runner.compare();
-    INFO(agreement.text << ", " << agreement.worst << " times what is allowed");
-    CHECK(agreement.agrees());
-    const std::vector<char> first = runner.output_bytes();
-    for (const int threads : {1, 2, 3}) {
-      set_threads(threads);
-      runner.upload();
-      runner.run();
-      INFO(threads << " threads");
-      CHECK(runner.output_bytes() == first);
-      // A GPU does not use them: one more run is enough.
-      if (device->kind() != DeviceKind::kHost || (row.benchmark && threads == 2)) break;
-    }
-  }
-  set_threads(2);
+  for (const KernelCase& row : kernel_cases())
+    if (!row.benchmark) check_row(row);
+}
+
+// The rows large enough to time, apart because they take long under a sanitizer.
+TEST_CASE("large rows agree and repeat, fp32", "[large_fp32]") {
+  for (const KernelCase& row : kernel_cases())
+    if (row.benchmark && row.dtype == DType::kFloat32) check_row(row);
+}
+
+TEST_CASE("large rows agree and repeat, other types", "[large_bf16]") {
+  for (const KernelCase& row : kernel_cases())
+    if (row.benchmark && row.dtype != DType::kFloat32) check_row(row);
 }
 
 TEST_CASE("backward references are the derivative of the forward formula") {

@@ -32,7 +32,7 @@ void flip_a_byte(const std::string& path) {
 
 }  // namespace
 
-TEST_CASE("resuming at any step of any phase gives the undisturbed run, bit for bit") {
+TEST_CASE("resuming at any step of any phase gives the undisturbed run, bit for bit", "[resume]") {
   const std::string change =
       GENERATE("ab.merge=all", "ab.compat.moments=true", "train.sync_bn=off", "method=ab-nogroups");
   CAPTURE(change);
