@@ -22,7 +22,17 @@ struct DecompositionReport {
   float residual = 0.0f;     // |W - A B| / |W|, Frobenius
   std::string driver;        // "gram", "gesdd", "gesvd", "gesvdj"
   double ms = 0.0;
+  // sigma_j / sigma_max at j = spectrum_places(n), of the whole matrix, before the cut. The Gram
+  // route sees sigma^2 in fp32: below about 1e-3 its values are rounding.
+  std::vector<float> spectrum;
 };
+
+// At most kSpectrumPoints places of n descending singular values, counted from 1 and spread evenly
+// in log j: round(n^(i / 31)), i = 0..31, each once. The first is 1, the last n.
+constexpr int kSpectrumPoints = 32;
+std::vector<int64_t> spectrum_places(int64_t n);
+// sigma / the largest at those places; sigma in any order, all zeros give zeros.
+std::vector<float> sample_spectrum(std::vector<double> sigma);
 
 struct Factors {
   Tensor a, b;  // (m, k), (k, n), memory of the arena

@@ -157,6 +157,8 @@ bool CudaDecomposition::gram(const Place& at, const Tensor& w, float cutoff, Spe
   if (!(l.back() > kLeastLambda)) return false;
   const float limit = 0.8f * cutoff * cutoff * l.back();
   const int64_t terms = std::max<int64_t>(1, l.end() - std::upper_bound(l.begin(), l.end(), limit));
+  for (auto value = l.rbegin(); value != l.rend(); ++value)
+    spectrum.sigma.push_back(std::sqrt(std::max(0.0f, *value)));
   std::vector<int32_t> places(static_cast<size_t>(terms));
   for (int64_t j = 0; j < terms; ++j)
     places[static_cast<size_t>(j)] = static_cast<int32_t>(n - 1 - j);
@@ -261,6 +263,9 @@ Factors CudaDecomposition::cut(const Place& at, const Tensor& w, double energy, 
   report.m = m, report.n = n, report.k = k;
   report.driver = spectrum.driver;
   report.sigma_max = static_cast<float>(*std::max_element(sigma.begin(), sigma.end()));
+  std::vector<double> all = spectrum.sigma;
+  std::copy(sigma.begin(), sigma.end(), all.begin());
+  report.spectrum = sample_spectrum(std::move(all));
   if (energy > 0.0) {
     report.energy_lost = static_cast<float>(std::max(0.0, 1.0 - kept_energy / energy));
     report.residual = static_cast<float>(std::sqrt(energy_of(at, difference) / energy));

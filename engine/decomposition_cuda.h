@@ -20,7 +20,7 @@ class CudaDecomposition : public Decomposition {
   struct Spectrum {
     Tensor left;                // (m, terms): U of the full route, U S of the Gram route
     Tensor right;               // (terms, n): rows of V^T
-    std::vector<double> sigma;  // of the full route
+    std::vector<double> sigma;  // all n; of the Gram route sqrt(lambda)
     bool left_has_sigma = false;
     std::string driver;
   };

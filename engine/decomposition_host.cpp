@@ -124,6 +124,7 @@ bool HostDecomposition::gram(Stream stream, Arena& arena, const Tensor& w, float
     if (!converged("ssyevd", info) || !(l[n - 1] > kLeastLambda)) return false;
     const float limit = 0.8f * cutoff * cutoff * l[n - 1];
     terms = std::max<int64_t>(1, l + n - std::upper_bound(l, l + n, limit));
+    for (int64_t j = n - 1; j >= 0; --j) spectrum.sigma.push_back(std::sqrt(std::max(0.0f, l[j])));
   }
   spectrum.right = matrix(arena, terms, n);
   spectrum.left = matrix(arena, m, terms);
@@ -210,6 +211,9 @@ Factors HostDecomposition::cut(Stream stream, Arena& arena, const Tensor& w, dou
   report.driver = spectrum.driver;
   if (dry_) return factors;
   report.sigma_max = static_cast<float>(sigma_max);
+  std::vector<double> all = spectrum.sigma;
+  std::copy(sigma.begin(), sigma.end(), all.begin());
+  report.spectrum = sample_spectrum(std::move(all));
   if (energy > 0.0) {
     report.energy_lost = static_cast<float>(std::max(0.0, 1.0 - kept_energy / energy));
     report.residual =

@@ -17,9 +17,9 @@ class HostDecomposition : public Decomposition {
   // W = left diag(scale) right, terms in descending order of sigma; left and right may hold more
   // terms than are kept.
   struct Spectrum {
-    Tensor left;   // (m, terms): U of the full route, U S of the Gram route
-    Tensor right;  // (terms, n): rows of V^T
-    std::vector<double> sigma;
+    Tensor left;                // (m, terms): U of the full route, U S of the Gram route
+    Tensor right;               // (terms, n): rows of V^T
+    std::vector<double> sigma;  // all n; of the Gram route sqrt(lambda)
     bool left_has_sigma = false;
     std::string driver;
   };

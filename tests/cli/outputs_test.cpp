@@ -98,7 +98,10 @@ TEST_CASE("a finished run, its folder, its plan and its evaluation agree") {
   const auto ranks = json_lines(run.run + "/ranks.jsonl");
   CHECK(ranks.size() == 16);  // two cycles of 2 blocks x (qkv, proj, fc1, fc2)
   CHECK(keys_of(ranks[0]) == Names{"cycle", "layer", "m", "n", "k", "sigma_max", "energy_lost",
-                                   "residual", "driver", "ms"});
+                                   "residual", "driver", "ms", "spectrum"});
+  // The digits' qkv of 96 x 32: 32 singular values, at most 32 places, sigma_1 / sigma_max = 1.
+  const Json& spectrum = ranks[0]["spectrum"];
+  CHECK((spectrum[0][0] == 1 && spectrum[0][1] == 1.0 && spectrum.back()[0] == 32));
 
   const Json config = json_file(run.run + "/config.json");
   CHECK(has_keys(config, {"version", "commit", "device", "world", "hosts", "model", "ab"}));

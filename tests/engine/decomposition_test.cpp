@@ -95,6 +95,27 @@ TEST_CASE("decomposition: a case worked out by hand", "[decomposition]") {
   }
 }
 
+TEST_CASE("decomposition: the spectrum is told as a whole, before the cut", "[decomposition]") {
+  // round(10^(i / 31)): every place is met; 1000: the second new place after 1 is 2, the last is n.
+  CHECK(spectrum_places(10) == std::vector<int64_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
+  CHECK(spectrum_places(1) == std::vector<int64_t>{1});
+  const std::vector<int64_t> many = spectrum_places(1000);
+  CHECK((many.front() == 1 && many[1] == 2 && many.back() == 1000));
+  CHECK(many.size() <= static_cast<size_t>(kSpectrumPoints));
+  CHECK(std::is_sorted(many.begin(), many.end()));
+  CHECK(sample_spectrum({0.0, 0.0}) == std::vector<float>{0.0f, 0.0f});
+  const std::vector<float> w{4, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0};  // sigma 4, 2, 1
+  for (const SvdRoute route : kRoutes) {
+    Rig rig;
+    const Result cut = decompose(rig, w, 4, 3, 0.5f, route);
+    CHECK(cut.report.k == 1);
+    REQUIRE(cut.report.spectrum.size() == 3);
+    CHECK(cut.report.spectrum[0] == 1.0f);
+    CHECK(cut.report.spectrum[1] == Approx(0.5).epsilon(1e-6));
+    CHECK(cut.report.spectrum[2] == Approx(0.25).epsilon(1e-6));
+  }
+}
+
 TEST_CASE("decomposition: sigma equal to the cut is dropped", "[decomposition]") {
   const std::vector<float> w{4, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0};  // sigma 4, 2, 1, exact in fp32
   for (const SvdRoute route : kRoutes) {

@@ -77,11 +77,13 @@ TEST_CASE("evaluations, ranks and summary have the interface's keys") {
                              .energy_lost = 0.25f,
                              .residual = 0.5f,
                              .driver = "gram",
-                             .ms = 3.5};
+                             .ms = 3.5,
+                             .spectrum = {1.0f, 0.5f, 0.25f, 0.000006f}};
   folder.write_ranks({.cycle = 1, .layer = "blocks.0.mlp.fc1", .report = report});
   CHECK(lines_of(scratch / "run/ranks.jsonl")[0].dump() ==
         R"({"cycle":1,"layer":"blocks.0.mlp.fc1","m":8,"n":4,"k":2,"sigma_max":1.5,)"
-        R"("energy_lost":0.25,"residual":0.5,"driver":"gram","ms":3.5})");
+        R"("energy_lost":0.25,"residual":0.5,"driver":"gram","ms":3.5,)"
+        R"("spectrum":[[1,1.0],[2,0.5],[3,0.25],[4,1e-05]]})");
   Summary summary;
   summary.top1_last = 0.875;
   summary.params_full = 100;

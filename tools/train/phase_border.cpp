@@ -13,8 +13,6 @@ namespace ab {
 namespace {
 
 constexpr const char* kDrivers[] = {"none", "gram", "gesdd", "gesvd", "gesvdj"};
-constexpr int kReportFields = 6;  // k, sigma_max, energy_lost, residual, ms, driver
-
 double driver_number(const std::string& driver) {
   const auto at = std::find(std::begin(kDrivers), std::end(kDrivers), driver);
   return static_cast<double>(at - std::begin(kDrivers));
@@ -120,10 +118,10 @@ void PhaseBorder::share_reports(std::vector<Decomposed>& layers) {
   for (size_t i = 0; i < layers.size(); ++i) {
     if (!layers[i].factors.a) continue;
     const DecompositionReport& r = layers[i].report;
-    const double mine[kReportFields] = {
-        static_cast<double>(r.k), r.sigma_max, r.energy_lost, r.residual, r.ms,
-        driver_number(r.driver)};
-    std::copy(std::begin(mine), std::end(mine), fields.begin() + i * kReportFields);
+    const double mine[] = {static_cast<double>(r.k), r.sigma_max, r.energy_lost, r.residual, r.ms,
+                           driver_number(r.driver)};
+    double* to = std::copy(std::begin(mine), std::end(mine), fields.data() + i * kReportFields);
+    std::copy(r.spectrum.begin(), r.spectrum.end(), to);
   }
   place_.communicator->all_reduce(Purpose::kRanks, fields.data(),
                                   static_cast<int64_t>(fields.size()), DType::kFloat64);
@@ -136,6 +134,9 @@ void PhaseBorder::share_reports(std::vector<Decomposed>& layers) {
     r.residual = static_cast<float>(f[3]);
     r.ms = f[4];
     r.driver = kDrivers[static_cast<int>(f[5])];
+    const auto points = static_cast<int64_t>(spectrum_places(r.n).size());
+    r.spectrum.assign(f + kReportFields - kSpectrumPoints,
+                      f + kReportFields - kSpectrumPoints + points);
   }
 }
 

@@ -24,6 +24,10 @@ struct GroupPlace {
 // work so far. Cost m n^2; pure, the same on every rank.
 std::vector<int> deal_out_layers(const std::vector<FactoredWeight*>& weights, int ranks);
 
+// Doubles per layer that tell a group of a decomposition: k, sigma_max, energy_lost, residual, ms,
+// driver, then the spectrum.
+constexpr int64_t kReportFields = 6 + kSpectrumPoints;
+
 class PhaseBorder {
  public:
   PhaseBorder(const Config& config, Replica& replica, Communicator& world, const GroupPlace& place);

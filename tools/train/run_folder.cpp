@@ -2,6 +2,7 @@
 #include "tools/train/run_folder.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 
@@ -121,6 +122,10 @@ void RunFolder::write_eval(const EvalRecord& record) {
 
 void RunFolder::write_ranks(const RankRecord& record) {
   const DecompositionReport& report = record.report;
+  const std::vector<int64_t> places = spectrum_places(report.n);
+  Json spectrum = Json::array();  // five places are more than a curve needs
+  for (size_t i = 0; i < std::min(places.size(), report.spectrum.size()); ++i)
+    spectrum.push_back({places[i], std::round(1e5 * report.spectrum[i]) / 1e5});
   ranks_->append({{"cycle", record.cycle},
                   {"layer", record.layer},
                   {"m", report.m},
@@ -130,7 +135,8 @@ void RunFolder::write_ranks(const RankRecord& record) {
                   {"energy_lost", report.energy_lost},
                   {"residual", report.residual},
                   {"driver", report.driver},
-                  {"ms", report.ms}});
+                  {"ms", report.ms},
+                  {"spectrum", spectrum}});
 }
 
 void RunFolder::write_ledger(const Ledger& all, const std::vector<int64_t>& per_rank_sent,

@@ -11,7 +11,6 @@
 namespace ab {
 namespace {
 
-constexpr int64_t kReportFields = 6;      // of a decomposition, per layer
 constexpr int64_t kEvaluationFields = 4;  // loss, top-1, top-5, images
 
 // Adds up what all ranks of a world (or of all its groups) send.
