@@ -113,6 +113,17 @@ struct Reader {
   }
 };
 
+// Every value below `tree`; an object that is a key's own value stays whole.
+void add_leaves(const Json& tree, const std::string& path, const std::string& source,
+                std::vector<Setting>& settings) {
+  if (tree.is_object() && find_key(path) == nullptr) {
+    for (const auto& [name, value] : tree.items())
+      add_leaves(value, joined(path, name), source, settings);
+  } else {
+    settings.push_back({path, tree.dump(), source});
+  }
+}
+
 }  // namespace
 
 Json parse_json_text(const std::string& text, const std::string& source) {
@@ -181,6 +192,15 @@ Config load_config(const std::string& file, const std::vector<Setting>& settings
   if (tree.is_object())
     for (const Setting& setting : settings) apply_setting(tree, setting);
   return with_model_defaults(parse_config(tree, file, settings));
+}
+
+std::vector<Setting> overlay_settings(const std::string& file) {
+  const Json tree = parse_json_text(read_file(file), file);
+  if (!tree.is_object())
+    throw ConfigError(file + ": found " + describe(tree) + ", expected a JSON object");
+  std::vector<Setting> settings;
+  add_leaves(tree, "", file, settings);
+  return settings;
 }
 
 }  // namespace ab

@@ -106,6 +106,8 @@ struct Setting {
 
 // Reads a file, lays the settings over it, checks everything, fills the model's defaults.
 Config load_config(const std::string& file, const std::vector<Setting>& settings = {});
+// The values of a file that lies over another configuration, as settings whose flag is its name.
+std::vector<Setting> overlay_settings(const std::string& file);
 
 // Steps of load_config, for tests and tools. `source` stands in errors where no flag set the key.
 Json parse_json_text(const std::string& text, const std::string& source);

@@ -11,16 +11,18 @@ namespace {
 
 // What CLI11 fills and becomes settings afterwards.
 struct Flags {
-  std::vector<std::string> set;
+  std::vector<std::string> config, set;
   std::string method, data, steps, seed;
 };
 
-void add_config(CLI::App& command, Options& options, Flags& flags) {
+void add_config(CLI::App& command, Flags& flags) {
   command
-      .add_option("--config", options.config,
+      .add_option("--config", flags.config,
                   "configuration, a JSON file; examples lie in models/configs, "
-                  "`abtrain help-config` explains the keys")
+                  "`abtrain help-config` explains the keys; given again, the later file lies over "
+                  "the earlier")
       ->required()
+      ->allow_extra_args(false)
       ->type_name("FILE");
   command
       .add_option("--set", flags.set,
@@ -52,7 +54,7 @@ void add_data(CLI::App& command, Flags& flags) {
 void add_train(CLI::App& app, Options& options, Flags& flags) {
   CLI::App& train = *app.add_subcommand(
       "train", "train a network; ranks come from mpirun or srun, or from --local-ranks");
-  add_config(train, options, flags);
+  add_config(train, flags);
   add_method(train, flags);
   add_device(train, options);
   add_data(train, flags);
@@ -81,7 +83,7 @@ void add_train(CLI::App& app, Options& options, Flags& flags) {
 
 void add_eval(CLI::App& app, Options& options, Flags& flags) {
   CLI::App& eval = *app.add_subcommand("eval", "validation loss, top-1 and top-5 of a checkpoint");
-  add_config(eval, options, flags);
+  add_config(eval, flags);
   eval.add_option("--checkpoint", options.checkpoint,
                   "a folder checkpoints/step-… of a run, or a .safetensors file")
       ->required()
@@ -94,7 +96,7 @@ void add_eval(CLI::App& app, Options& options, Flags& flags) {
 void add_plan(CLI::App& app, Options& options, Flags& flags) {
   CLI::App& plan = *app.add_subcommand(
       "plan", "phases, parameters, memory and traffic of a run before it starts; needs no device");
-  add_config(plan, options, flags);
+  add_config(plan, flags);
   add_method(plan, flags);
   plan.add_option("--nodes", options.nodes, "nodes of the run")
       ->required()
@@ -118,6 +120,8 @@ void add_plan(CLI::App& app, Options& options, Flags& flags) {
 
 std::vector<Setting> settings_of(const Flags& flags) {
   std::vector<Setting> settings;
+  for (size_t i = 1; i < flags.config.size(); ++i)
+    for (const Setting& setting : overlay_settings(flags.config[i])) settings.push_back(setting);
   for (const std::string& text : flags.set) {
     const size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0)
@@ -212,6 +216,7 @@ Options parse_options(const std::vector<std::string>& arguments) {
     throw ConfigError(error.what() + help_hint(app));
   }
   if (options.command == Command::kShowText && options.text.empty()) options.text = app.help();
+  if (!flags.config.empty()) options.config = flags.config.front();
   options.settings = settings_of(flags);
   return options;
 }

@@ -16,8 +16,8 @@ struct Options {
   Command command = Command::kShowText;
   std::string text;  // kShowText: what to print on stdout (help, version, the configuration page)
 
-  std::string config;             // file; train, eval, plan
-  std::vector<Setting> settings;  // --set and the short flags, in the order that load_config wants
+  std::string config;             // the first file; train, eval, plan
+  std::vector<Setting> settings;  // further files, --set, short flags, as load_config wants them
   std::string device = "host";    // host, cuda; train, eval
   std::string out;                // train; empty: default_run_folder()
   int local_ranks = 0;            // train; 0: ranks come from the launcher
