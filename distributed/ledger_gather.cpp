@@ -7,7 +7,7 @@ namespace ab {
 namespace {
 
 constexpr int64_t kFields = 5;   // of a LedgerEntry
-constexpr int64_t kPerRank = 2;  // sent bytes, hash of the keys
+constexpr int64_t kPerRank = 3;  // sent bytes, inter-node bytes, hash of the keys
 
 LedgerKey key_of(const std::string& communicator, Collective collective) {
   return {Phase::kEnd, communicator, collective, Purpose::kLedger, DType::kInt64};
@@ -44,24 +44,28 @@ void book_gather(std::map<LedgerKey, LedgerEntry>& sums, const std::vector<int>&
   add_own_entries(sums, "world", nodes, 0, static_cast<int>(nodes.size()));
 }
 
-std::map<LedgerKey, LedgerEntry> gather_ledger(Communicator& world,
-                                               std::vector<int64_t>& per_rank_sent) {
+std::map<LedgerKey, LedgerEntry> gather_ledger(Communicator& world, RankBytes& per_rank) {
   world.ledger().set_phase(Phase::kEnd);
   auto entries = world.ledger().entries();
   add_own_entries(entries, world.name(), world.nodes(), world.rank(), world.rank() + 1);
 
-  int64_t mine[kPerRank] = {0, hash_of_keys(entries)};
-  for (const auto& [key, entry] : entries) mine[0] += entry.sent_bytes;
+  int64_t mine[kPerRank] = {0, 0, hash_of_keys(entries)};
+  for (const auto& [key, entry] : entries) {
+    mine[0] += entry.sent_bytes;
+    mine[1] += entry.inter_node_bytes;
+  }
   std::vector<int64_t> all(static_cast<size_t>(world.size()) * kPerRank);
   world.all_gather(Purpose::kLedger, mine, all.data(), kPerRank, DType::kInt64);
-  per_rank_sent.clear();
+  per_rank = {};
   for (int rank = 0; rank < world.size(); ++rank) {
-    if (all[rank * kPerRank + 1] != mine[1])
+    const int64_t* theirs = &all[static_cast<size_t>(rank) * kPerRank];
+    if (theirs[2] != mine[2])
       throw CommunicationError(
           "ledger of rank " + std::to_string(world.rank()) + " (" + std::to_string(entries.size()) +
           " entries) and of rank " + std::to_string(rank) +
           " have different keys: these ranks took part in different collectives");
-    per_rank_sent.push_back(all[rank * kPerRank]);
+    per_rank.sent.push_back(theirs[0]);
+    per_rank.inter_node.push_back(theirs[1]);
   }
 
   std::vector<int64_t> table;

@@ -1,16 +1,20 @@
 // The ledgers of all ranks, brought together once at the end. What the gathering itself sends is
 // part of the result, under (end, world, ..., ledger):
-//   all-gather of 2 int64 per rank: its total of sent bytes, and a hash of its keys
+//   all-gather of 3 int64 per rank: its sent bytes, those that leave its node, a hash of its keys
 //   all-reduce of 5 E int64, E = number of entries with these two: the entries in the order of keys
 #pragma once
 #include "distributed/communicator.h"
 
 namespace ab {
 
-// Entries summed over the ranks; per_rank_sent: each rank's total. Every rank gets the same answer.
+// Each rank's totals.
+struct RankBytes {
+  std::vector<int64_t> sent, inter_node;
+};
+
+// Entries summed over the ranks. Every rank gets the same answer.
 // Throws CommunicationError when ranks hold different keys.
-std::map<LedgerKey, LedgerEntry> gather_ledger(Communicator& world,
-                                               std::vector<int64_t>& per_rank_sent);
+std::map<LedgerKey, LedgerEntry> gather_ledger(Communicator& world, RankBytes& per_rank);
 
 // What gather_ledger() will add to the other entries (already summed over the ranks); for the
 // planner.

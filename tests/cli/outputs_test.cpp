@@ -107,7 +107,8 @@ TEST_CASE("a finished run, its folder, its plan and its evaluation agree") {
   CHECK(has_keys(config, {"version", "commit", "device", "world", "hosts", "model", "ab"}));
 
   const Json ledger = json_file(run.run + "/ledger.json");
-  CHECK(keys_of(ledger) == Names{"world", "ranks_per_node", "entries", "per_rank_sent_bytes",
+  CHECK(keys_of(ledger) == Names{"world", "ranks_per_node", "entries", "nodes",
+                                 "per_rank_sent_bytes", "per_rank_inter_node_sent_bytes",
                                  "inter_node_sent_bytes", "total_sent_bytes"});
   CHECK(has_keys(ledger["entries"][0], kEntryKeys));
 

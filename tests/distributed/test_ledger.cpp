@@ -48,7 +48,7 @@ TEST_CASE("gathered ledgers are the sum over ranks and count their own bytes") {
   for (const int n : {1, 2, 3, 5}) {
     std::mutex mutex;
     std::map<LedgerKey, LedgerEntry> by_hand, gathered, before;
-    std::vector<int64_t> per_rank(n), reported;
+    RankBytes per_rank{std::vector<int64_t>(n), std::vector<int64_t>(n)}, reported;
     std::vector<int> nodes;
     run_local_ranks(n, 2, [&](Communicator& world) {
       std::vector<float> values(101);
@@ -57,12 +57,13 @@ TEST_CASE("gathered ledgers are the sum over ranks and count their own bytes") {
       world.ledger().set_phase(Phase::kMerge);
       world.broadcast(Purpose::kFactors, values.data(), 13, DType::kFloat32, n - 1);
       const auto own = world.ledger().entries();
-      std::vector<int64_t> sent;
+      RankBytes sent;
       const auto sums = gather_ledger(world, sent);
       std::lock_guard lock(mutex);
       for (const auto& [key, entry] : own) before[key] += entry;
       for (const auto& [key, entry] : world.ledger().entries()) by_hand[key] += entry;
-      per_rank[world.rank()] = world.ledger().sent_bytes();
+      per_rank.sent[world.rank()] = world.ledger().sent_bytes();
+      per_rank.inter_node[world.rank()] = world.ledger().inter_node_bytes();
       if (world.rank() == n - 1) {
         gathered = sums;
         reported = sent;
@@ -70,16 +71,17 @@ TEST_CASE("gathered ledgers are the sum over ranks and count their own bytes") {
       }
     });
     CHECK(gathered == by_hand);
-    CHECK(reported == per_rank);
+    CHECK(reported.sent == per_rank.sent);
+    CHECK(reported.inter_node == per_rank.inter_node);
     CHECK(gathered.size() == 4);
-    // 4 entries of 5 int64 = 20 elements of 8 bytes, all ranks together 2 (n-1) times; 2 int64 each
+    // 4 entries of 5 int64 = 20 elements of 8 bytes, all ranks together 2 (n-1) times; 3 int64 each
     // to n-1 ranks.
     const LedgerKey reduce{Phase::kEnd, "world", Collective::kAllReduce, Purpose::kLedger,
                            DType::kInt64};
     const LedgerKey gather{Phase::kEnd, "world", Collective::kAllGather, Purpose::kLedger,
                            DType::kInt64};
     CHECK(gathered[reduce].sent_bytes == 2 * (n - 1) * 160);
-    CHECK(gathered[gather].sent_bytes == n * (n - 1) * 16);
+    CHECK(gathered[gather].sent_bytes == n * (n - 1) * 24);
     // The planner's prediction.
     book_gather(before, nodes);
     CHECK(before == gathered);
@@ -93,7 +95,7 @@ TEST_CASE("ledgers with different keys are an error on every rank") {
       float x = 0;
       const Purpose purpose = world.rank() ? Purpose::kHash : Purpose::kMetrics;
       alone->all_reduce(purpose, &x, 1, DType::kFloat32);
-      std::vector<int64_t> sent;
+      RankBytes sent;
       gather_ledger(world, sent);
     });
     FAIL("no error");

@@ -25,7 +25,7 @@ bool report(bool good, int rank, const char* what) {
 struct Result {
   std::vector<char> bytes;
   std::map<LedgerKey, LedgerEntry> ledger;
-  std::vector<int64_t> sent;
+  RankBytes sent;
 };
 
 Result result_of(Communicator& world) {
@@ -45,7 +45,7 @@ int agree(Communicator& world) {
   good &= report(world.nodes() == std::vector<int>(size, 0), rank, "one node");
   good &= report(mpi.bytes == local[rank].bytes, rank, "values agree to the bit");
   good &= report(mpi.ledger == local[rank].ledger, rank, "ledgers agree");
-  good &= report(mpi.sent == local[rank].sent, rank, "sent bytes per rank agree");
+  good &= report(mpi.sent.sent == local[rank].sent.sent, rank, "sent bytes per rank agree");
   good &= report(mpi.bytes.size() > 10000000, rank, "something was compared");
   return good ? 0 : 1;
 }

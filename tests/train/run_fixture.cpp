@@ -78,7 +78,7 @@ FinishedRun run_training(const Config& config, int ranks, int ranks_per_node, in
                      &silent, path, places.resume_from});
     const TrainingResult result = trainer.run();
     world.ledger().set_phase(Phase::kEnd);
-    std::vector<int64_t> per_rank;
+    RankBytes per_rank;
     const auto ledger = gather_ledger(world, per_rank);
     run.weights[static_cast<size_t>(world.rank())] = values_of(trainer.replica());
     if (world.rank() != 0) return;

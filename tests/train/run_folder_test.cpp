@@ -109,11 +109,13 @@ TEST_CASE("the ledger adds up and names the factor of each entry") {
        .payload_bytes = 16000,
        .sent_bytes = 24000,
        .inter_node_bytes = 12000});
-  folder.write_ledger(ledger, {6000, 6000, 6000, 6000}, 2);
+  folder.write_ledger(ledger, {{6000, 6000, 6000, 6000}, {0, 6000, 0, 6000}}, {0, 0, 1, 1}, 2);
   const Json written = Json::parse(contents(scratch / "run/ledger.json"));
   CHECK((written["world"] == 4 && written["ranks_per_node"] == 2));
   CHECK((written["total_sent_bytes"] == 24000 && written["inter_node_sent_bytes"] == 12000));
+  CHECK(written["nodes"] == Json::array({0, 0, 1, 1}));
   CHECK(written["per_rank_sent_bytes"] == Json::array({6000, 6000, 6000, 6000}));
+  CHECK(written["per_rank_inter_node_sent_bytes"] == Json::array({0, 6000, 0, 6000}));
   const Json entry = written["entries"][0];
   for (const char* key : {"phase", "communicator", "collective", "purpose", "dtype", "calls",
                           "elements", "payload_bytes", "sent_bytes"})

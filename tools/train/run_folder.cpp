@@ -139,12 +139,14 @@ void RunFolder::write_ranks(const RankRecord& record) {
                   {"spectrum", spectrum}});
 }
 
-void RunFolder::write_ledger(const Ledger& all, const std::vector<int64_t>& per_rank_sent,
-                             int ranks_per_node) {
-  const Json tree = {{"world", per_rank_sent.size()},
+void RunFolder::write_ledger(const Ledger& all, const RankBytes& per_rank,
+                             const std::vector<int>& nodes, int ranks_per_node) {
+  const Json tree = {{"world", per_rank.sent.size()},
                      {"ranks_per_node", ranks_per_node},
                      {"entries", ledger_entries_json(all)},
-                     {"per_rank_sent_bytes", per_rank_sent},
+                     {"nodes", nodes},
+                     {"per_rank_sent_bytes", per_rank.sent},
+                     {"per_rank_inter_node_sent_bytes", per_rank.inter_node},
                      {"inter_node_sent_bytes", all.inter_node_bytes()},
                      {"total_sent_bytes", all.sent_bytes()}};
   write_whole_file(file("ledger.json"), json_text(tree, 1) + "\n");

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "distributed/ledger.h"
+#include "distributed/ledger_gather.h"
 #include "engine/decomposition.h"
 #include "tools/train/file_write.h"
 #include "tools/train/resolve.h"
@@ -74,8 +74,8 @@ class RunFolder {
   void write_step(const StepRecord& record);
   void write_eval(const EvalRecord& record);
   void write_ranks(const RankRecord& record);
-  // all: the ledgers of all ranks added up; per_rank_sent: bytes by rank.
-  void write_ledger(const Ledger& all, const std::vector<int64_t>& per_rank_sent,
+  // all: the ledgers of all ranks added up; nodes: the node of each rank.
+  void write_ledger(const Ledger& all, const RankBytes& per_rank, const std::vector<int>& nodes,
                     int ranks_per_node);
   void write_summary(const Summary& summary);
   // Of a run that ended early: what the files above say so far, and the exit code.

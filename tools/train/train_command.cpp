@@ -130,12 +130,12 @@ class Run {
     if (folder)
       for (const std::string& line : device_->convolution().notes()) progress.note(line);
     world_.ledger().set_phase(Phase::kEnd);
-    std::vector<int64_t> per_rank;
+    RankBytes per_rank;
     Ledger all;
     for (const auto& [key, entry] : gather_ledger(world_, per_rank)) all.add(key, entry);
     if (!folder) return;
     save_final_weights(trainer.replica(), *folder, resolved_.total_steps);
-    folder->write_ledger(all, per_rank, layout_.ranks_per_node);
+    folder->write_ledger(all, per_rank, world_.nodes(), layout_.ranks_per_node);
     write_summary(*folder, result, all.sent_bytes());
     progress.note("done  " + bytes_text(static_cast<double>(all.sent_bytes())) +
                   " sent by all ranks  " + duration_text(shared_.seconds()) + "  results in " +
