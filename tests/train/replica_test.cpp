@@ -2,50 +2,9 @@
 #include <cmath>
 
 #include "tests/catch.h"
-#include "tests/device_under_test.h"
-#include "tests/train/run_fixture.h"
+#include "tests/train/rank_fixture.h"
 
 using namespace ab;
-
-namespace {
-
-constexpr int64_t kBatch = 4;
-
-HostBatch batch_of(const Config& config, uint64_t seed) {
-  HostBatch batch;
-  batch.count = kBatch;
-  batch.height = batch.width = *config.model.image;
-  batch.channels = *config.model.channels;
-  batch.pixels.resize(static_cast<size_t>(kBatch) * batch.height * batch.width * batch.channels);
-  for (size_t i = 0; i < batch.pixels.size(); ++i)
-    batch.pixels[i] = static_cast<uint8_t>(philox(seed, 0, i).x);
-  batch.crops.resize(kBatch);
-  for (int32_t i = 0; i < kBatch; ++i) batch.labels.push_back(i % *config.model.classes);
-  return batch;
-}
-
-struct Rank {
-  Rank(const Config& config, int world, int rank = 0)
-      : resolved(resolve(config, 96, world, world)),
-        device(Device::create(test_device(), rank, 1)),
-        replica(config, resolved, *device),
-        batch(*device, kBatch, *config.model.image,
-              normalisation_of(data_settings(config, resolved))) {}
-
-  double step(int64_t number) {
-    const double loss = replica.forward_backward(batch, {number, nullptr});
-    replica.gradient_norm();
-    replica.update(1e-3, 1.0f);
-    return loss;
-  }
-
-  Resolved resolved;
-  std::unique_ptr<Device> device;
-  Replica replica;
-  DeviceBatch batch;
-};
-
-}  // namespace
 
 TEST_CASE("after the first step of a phase nothing is allocated on the device") {
   const std::string model = GENERATE("vit", "resnet");

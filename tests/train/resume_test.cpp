@@ -1,6 +1,7 @@
 // A run that goes on from a checkpoint must end as the run that nobody disturbed: same losses, same
 // weights, same ledger, to the bit; wherever the checkpoint lies.
 #include <filesystem>
+#include <sstream>
 
 #include "tests/catch.h"
 #include "tests/train/run_fixture.h"
@@ -34,12 +35,16 @@ void flip_a_byte(const std::string& path) {
 
 TEST_CASE("resuming at any step of any phase gives the undisturbed run, bit for bit", "[resume]") {
   const std::string change =
-      GENERATE("ab.merge=all", "ab.compat.moments=true", "train.sync_bn=off", "method=ab-nogroups");
+      GENERATE("ab.merge=all", "ab.compat.moments=true", "train.sync_bn=off", "method=ab-nogroups",
+               "ab.merge=mean_of_products ab.outer=nesterov ab.moments=keep");
   CAPTURE(change);
   ScratchFolder scratch;
-  const Config config =
-      tiny_config("resnet", {"method=ab", "checkpoint.every_steps=1", "checkpoint.keep=100",
-                             "train.init=default", "ab.sigma_cutoff=0.4", change});
+  std::vector<std::string> changes = {"method=ab", "checkpoint.every_steps=1",
+                                      "checkpoint.keep=100", "train.init=default",
+                                      "ab.sigma_cutoff=0.4"};
+  std::istringstream words(change);
+  for (std::string word; words >> word;) changes.push_back(word);
+  const Config config = tiny_config("resnet", changes);
   const std::string folder = scratch / "whole", again = scratch / "again";
   const auto whole = run_training(config, 4, 2, 1, {folder, ""});
   // Warm-up 1..3, AB 4..7 (merged after 7), rebound 8, AB 9..12.

@@ -140,6 +140,7 @@ void write_parts(const std::string& path, const RunState& state, const Checkpoin
     std::vector<int64_t> updates;
     std::vector<SafetensorsSource> sources = optimizer_sources(parts.replica, updates);
     parts.stash.add_sources(sources);
+    parts.rules.add_sources(sources);
     write_safetensors(path + "/" + image_file("optimizer", parts.image.index), sources);
   }
   if (parts.world.rank() == 0)
@@ -277,6 +278,7 @@ void load_checkpoint(const std::string& checkpoint, const CheckpointParts& parts
   const SafetensorsFile optimizer(checkpoint + "/" + image_file("optimizer", parts.image.index));
   load_optimizer(optimizer, parts.replica);
   parts.stash.load(optimizer);
+  parts.rules.load(optimizer);
   const std::string rank = checkpoint + "/" + rank_file(parts.world.rank());
   try {
     load_ledger(read_json(rank), parts.world.ledger());

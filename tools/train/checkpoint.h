@@ -2,7 +2,7 @@
 //   checkpoints/step-00000400/
 //     weights.safetensors, weights-1.safetensors, ...    one image per group that differs
 //     optimizer.safetensors, optimizer-1.safetensors, .. AdamW's moments and update counts, and the
-//                                                        moments that compat.moments keeps aside
+//                                                        moments and factors that merges need
 //     rank-00000.json, ...                               each rank's ledger so far
 //     state.json                                         step, layer ranks, results so far
 //     DONE                                               written last, with a CRC-32 of every file
@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "distributed/communicator.h"
+#include "tools/train/merge_rules.h"
 #include "tools/train/moment_stash.h"
 #include "tools/train/replica.h"
 #include "tools/train/traffic_plan.h"
@@ -39,6 +40,7 @@ struct ImagePlace {
 struct CheckpointParts {
   Replica& replica;
   MomentStash& stash;
+  MergeRules& rules;
   Communicator& world;
   ImagePlace image;
 };

@@ -76,11 +76,14 @@ struct Config {
     StepCount lr_rebound_steps{50.0, StepCount::Of::kAbSteps};
     double sigma_cutoff = 0.15;
     std::optional<int64_t> group_size;  // empty: "node", the ranks of one node
-    std::string merge = "all";          // all, learned
-    std::string forward = "auto";       // auto, dense, thin
-    std::vector<std::string> exclude;   // name patterns of layers that stay dense
-    bool guard = false;                 // a layer stays dense where k(m+n) >= mn
-    std::string svd = "auto";           // auto, gram, full
+    std::string merge = "all";          // all, learned, mean_of_products
+    std::string moments = "zero";       // zero, keep: of W at a merge
+    std::string outer = "none";         // none, nesterov: optimiser over merges
+    double outer_lr = 0.7, outer_momentum = 0.9;
+    std::string forward = "auto";      // auto, dense, thin
+    std::vector<std::string> exclude;  // name patterns of layers that stay dense
+    bool guard = false;                // a layer stays dense where k(m+n) >= mn
+    std::string svd = "auto";          // auto, gram, full
     struct Compat {
       std::optional<CompatSchedule> schedule;
       bool first_cut = true, moments = false;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tools/train/merge_rules.h"
+
 namespace ab {
 namespace {
 
@@ -43,11 +45,17 @@ size_t plan_memory(const Config& config, const Resolved& resolved, const StoredI
                image.channels ? image.channels : *config.model.channels);
   walk_step(replica, batch);
   walk_step(replica, batch);  // the second one runs in the slab that the first one found
+  MergeRules rules(config, replica, resolved.groups > 1);
   if (!ranks.empty())
     for (const bool trains_a : {true, false}) {
       walk_border(replica, ranks, trains_a);
+      rules.begin_cycle();
       walk_step(replica, batch);
       walk_step(replica, batch);
+      for (const FactoredWeight* weight : replica.factorable)
+        if (weight->factored()) rules.merged(*weight);
+      replica.border.reset();
+      rules.end_cycle();
       shape_as_dense(replica);
       replica.arena.reset();
     }

@@ -1,6 +1,7 @@
-// MomentStash: AdamW moments that outlive a change of layout, for compat.moments (the reference's
-// rule): W goes on with the moments it had before the last decomposition, A and B with those of the
-// last cycle, cut or zero-padded to the new rank.
+// MomentStash: AdamW moments that outlive a change of layout.
+//   ab.moments = keep   W goes on with the moments it had before the last decomposition
+//   compat.moments      so it does, and A and B with those of the last cycle, cut or zero-padded to
+//                       the new rank (the reference's rule)
 #pragma once
 #include <map>
 #include <string>

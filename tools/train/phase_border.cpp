@@ -49,7 +49,11 @@ std::vector<int> deal_out_layers(const std::vector<FactoredWeight*>& weights, in
 
 PhaseBorder::PhaseBorder(const Config& config, Replica& replica, Communicator& world,
                          const GroupPlace& place)
-    : config_(config), replica_(replica), world_(world), place_(place) {}
+    : config_(config),
+      replica_(replica),
+      world_(world),
+      place_(place),
+      rules_(config, replica, place.count > 1) {}
 
 std::vector<RankRecord> PhaseBorder::decompose(int cycle) {
   world_.ledger().set_phase(Phase::kDecompose);
@@ -59,7 +63,7 @@ std::vector<RankRecord> PhaseBorder::decompose(int cycle) {
   {
     std::vector<Decomposed> layers = decompose_owned(cycle, owners);
     share_reports(layers);
-    if (config_.ab.compat.moments)
+    if (config_.ab.compat.moments || config_.ab.moments == "keep")
       for (const Decomposed& layer : layers) stash_.save(replica_, *layer.weight);
     for (const Decomposed& layer : layers) {
       if (layer.report.k == 0) continue;  // the guard keeps it dense
@@ -69,6 +73,7 @@ std::vector<RankRecord> PhaseBorder::decompose(int cycle) {
     }
     replica_.adamw.relayout(replica_.store.layout());
     install_factors(layers, owners);
+    rules_.begin_cycle();
     for (const Decomposed& layer : layers) {
       if (config_.ab.compat.moments) stash_.restore(replica_, *layer.weight);
       records.push_back({cycle, layer.weight->name(), layer.report});

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "distributed/communicator.h"
+#include "tools/train/merge_rules.h"
 #include "tools/train/moment_stash.h"
 #include "tools/train/replica.h"
 #include "tools/train/run_folder.h"
@@ -42,6 +43,7 @@ class PhaseBorder {
   // reference; then only the factored weights are compared.
   void check_replicas(const char* when);
   MomentStash& stash() { return stash_; }
+  MergeRules& rules() { return rules_; }
 
  private:
   struct Decomposed {
@@ -61,6 +63,7 @@ class PhaseBorder {
   Communicator& world_;
   GroupPlace place_;
   MomentStash stash_;
+  MergeRules rules_;
 };
 
 }  // namespace ab

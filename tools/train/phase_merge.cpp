@@ -1,8 +1,8 @@
 // The border out of an AB phase (method.md section 6).
-//   merge=all      every factor is averaged over all ranks, the untouched copies included
-//   (Algorithm 1) merge=learned  every factor is averaged over the ranks that trained it
+//   merge=all (Algorithm 1)   every factor is averaged over all ranks, untouched copies included
+//   learned, mean_of_products every factor is averaged over the ranks that trained it
+// All of them send the same bytes; merge_rules.h says what becomes of the averages.
 #include "distributed/tensor_collectives.h"
-#include "engine/gemm.h"
 #include "kernels/elementwise.h"
 #include "tools/train/phase_border.h"
 
@@ -65,7 +65,7 @@ void PhaseBorder::merge() {
 void PhaseBorder::average_factors_and_rest() {
   const Stream stream = replica_.device.stream();
   std::vector<Tensor> factors, rest;
-  const bool learned = config_.ab.merge == "learned";
+  const bool learned = config_.ab.merge != "all";
   const int a_groups = place_.count / 2, group_size = world_.size() / place_.count;
   for (const Parameter& p : replica_.store.parameters()) {
     if (!p.present) continue;
@@ -105,23 +105,21 @@ void PhaseBorder::average_moments() {
   packed.put_back();
 }
 
-// W = outer inner in fp32, then the factors make room for it.
+// W of the averaged factors in fp32, then the factors make room for it.
 void PhaseBorder::multiply_back() {
   const Stream stream = replica_.device.stream();
   std::vector<std::pair<FactoredWeight*, Tensor>> products;
   for (FactoredWeight* weight : replica_.factorable) {
     if (config_.ab.compat.moments) stash_.save(replica_, *weight);
     if (!weight->factored()) continue;
-    Tensor w(replica_.border, {weight->out(), weight->in()}, DType::kFloat32);
-    multiply(replica_.border, stream, weight->outer().value, false, weight->inner().value, false,
-             w);
-    products.emplace_back(weight, std::move(w));
+    products.emplace_back(weight, rules_.merged(*weight));
     weight->become_dense();
   }
   replica_.adamw.relayout(replica_.store.layout());
   for (const auto& [weight, w] : products)
     replica_.device.runtime().copy(stream, weight->dense().value.data(), w.data(), w.bytes());
-  if (config_.ab.compat.moments)
+  rules_.end_cycle();
+  if (config_.ab.compat.moments || config_.ab.moments == "keep")
     for (const auto& [weight, w] : products) stash_.restore(replica_, *weight);
 }
 

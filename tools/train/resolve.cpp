@@ -77,10 +77,17 @@ void resolve_groups(const Config& config, int world, int ranks_per_node, Resolve
   }
 }
 
+void check_combinations(const Config& config) {
+  if (config.ab.compat.moments && config.ab.moments != "zero")
+    throw ConfigError("ab.moments: found \"" + config.ab.moments +
+                      "\" with ab.compat.moments, which has its own rule; leave one of them out");
+}
+
 }  // namespace
 
 Resolved resolve(const Config& config, int64_t train_images, int world, int ranks_per_node) {
   Resolved resolved;
+  check_combinations(config);
   resolve_groups(config, world, ranks_per_node, resolved);
   resolve_batch(config, train_images, world, resolved);
   resolved.steps_per_epoch = config.train.steps_per_epoch.value_or(resolved.data_steps_per_epoch);

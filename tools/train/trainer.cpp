@@ -226,7 +226,7 @@ CheckpointParts Trainer::checkpoint_parts(bool in_groups) {
     image = {in_.world.rank(), true};
   else if (group_ && (in_groups || in_.config.ab.compat.moments))
     image = {place_.index, group_->rank() == 0};
-  return {replica_, border_.stash(), in_.world, image};
+  return {replica_, border_.stash(), border_.rules(), in_.world, image};
 }
 
 void Trainer::save(int64_t completed) {

@@ -1,0 +1,52 @@
+// One rank by hand: a replica, a batch that a test makes, and steps without a trainer.
+#pragma once
+#include "tests/device_under_test.h"
+#include "tests/train/run_fixture.h"
+
+namespace ab {
+
+constexpr int64_t kBatch = 4;
+
+inline HostBatch batch_of(const Config& config, uint64_t seed) {
+  HostBatch batch;
+  batch.count = kBatch;
+  batch.height = batch.width = *config.model.image;
+  batch.channels = *config.model.channels;
+  batch.pixels.resize(static_cast<size_t>(kBatch) * batch.height * batch.width * batch.channels);
+  for (size_t i = 0; i < batch.pixels.size(); ++i)
+    batch.pixels[i] = static_cast<uint8_t>(philox(seed, 0, i).x);
+  batch.crops.resize(kBatch);
+  for (int32_t i = 0; i < kBatch; ++i) batch.labels.push_back(i % *config.model.classes);
+  return batch;
+}
+
+struct Rank {
+  Rank(const Config& config, int world, int rank = 0)
+      : resolved(resolve(config, 96, world, world)),
+        device(Device::create(test_device(), rank, 1)),
+        replica(config, resolved, *device),
+        batch(*device, kBatch, *config.model.image,
+              normalisation_of(data_settings(config, resolved))) {}
+
+  double step(int64_t number) {
+    const double loss = replica.forward_backward(batch, {number, nullptr});
+    replica.gradient_norm();
+    replica.update(1e-3, 1.0f);
+    return loss;
+  }
+  std::vector<float> read(const Tensor& t) {
+    std::vector<float> values(static_cast<size_t>(t.elements()));
+    device->runtime().copy_to_host(device->stream(), values.data(), t.data(), t.bytes());
+    return values;
+  }
+  void write(const Tensor& t, const std::vector<float>& values) {
+    device->runtime().copy_to_device(device->stream(), t.data(), values.data(), t.bytes());
+  }
+
+  Resolved resolved;
+  std::unique_ptr<Device> device;
+  Replica replica;
+  DeviceBatch batch;
+};
+
+}  // namespace ab
