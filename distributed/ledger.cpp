@@ -11,8 +11,8 @@ const char* name_of(Purpose purpose) {
   constexpr const char* kNames[] = {
       "gradients", "batch_norm",    "metrics",          "evaluation",    "factors",
       "ranks",     "merge_factors", "merge_unfactored", "merge_moments", "merge_statistics",
-      "hash",      "ledger",        "checkpoint"};
-  static_assert(std::size(kNames) == static_cast<size_t>(Purpose::kCheckpoint) + 1);
+      "hash",      "ledger",        "checkpoint",       "stop"};
+  static_assert(std::size(kNames) == static_cast<size_t>(Purpose::kStop) + 1);
   return kNames[static_cast<int>(purpose)];
 }
 

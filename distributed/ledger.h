@@ -30,6 +30,7 @@ enum class Purpose : uint8_t {
   kHash,             // replicas agree
   kLedger,           // this table, brought together at the end
   kCheckpoint,       // every rank's part is on the disk
+  kStop,             // whether a rank was asked to end the run
 };
 
 enum class Phase : uint8_t {

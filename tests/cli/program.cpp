@@ -7,6 +7,8 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
 
@@ -16,11 +18,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 const char* kProgram = AB_BINARY_DIR "/bin/abtrain";
-
-std::string text_of(const fs::path& path) {
-  const Bytes bytes = read_bytes(path);
-  return {bytes.begin(), bytes.end()};
-}
 
 std::vector<std::string> command_line(const std::vector<std::string>& arguments, int mpi_ranks) {
   std::vector<std::string> words;
@@ -90,12 +87,39 @@ Outcome abtrain(const std::vector<std::string>& arguments, const Start& start) {
   const auto begin = Clock::now();
   const pid_t process = fork();
   if (process == 0) become(words, start, logs);
+  if (start.meanwhile) start.meanwhile(process);
   Outcome outcome;
   outcome.exit = wait_for(process, start.timeout_s);
   outcome.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   outcome.out = text_of(logs / "out");
   outcome.err = text_of(logs / "err");
   return outcome;
+}
+
+std::string text_of(const fs::path& path) {
+  const Bytes bytes = read_bytes(path);
+  return {bytes.begin(), bytes.end()};
+}
+
+std::vector<double> losses_of(const fs::path& run) {
+  std::ifstream file(run / "metrics.jsonl");
+  std::vector<double> losses;
+  for (std::string line; std::getline(file, line);) {
+    const auto row = nlohmann::json::parse(line);
+    if (row.contains("loss")) losses.push_back(row["loss"].get<double>());
+  }
+  return losses;
+}
+
+bool wait_for_step(const fs::path& run, int64_t step) {
+  const std::string wanted = "{\"step\":" + std::to_string(step) + ",";
+  for (int i = 0; i < 4000; ++i) {
+    std::ifstream file(run / "metrics.jsonl");
+    for (std::string line; std::getline(file, line);)
+      if (line.starts_with(wanted)) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return false;
 }
 
 std::vector<std::string> error_lines(const Outcome& outcome) {

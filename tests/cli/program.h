@@ -1,7 +1,10 @@
 // The abtrain program as a user meets it: started as a process, alone or under mpirun, with its
 // exit code, both outputs and what it left behind.
 #pragma once
+#include <sys/types.h>
+
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,12 +23,20 @@ struct Start {
   int mpi_ranks = 0;        // 0: no launcher
   int64_t file_limit = 0;   // largest file the process may write, bytes; 0: no limit
   double timeout_s = 30.0;  // then the process is killed
+  // Called with the process (mpirun, where there are ranks) once it runs.
+  std::function<void(pid_t)> meanwhile = {};
 };
 
 Outcome abtrain(const std::vector<std::string>& arguments, const Start& start = {});
 
 // The "abtrain: error: ..." lines of stderr.
 std::vector<std::string> error_lines(const Outcome& outcome);
+
+std::string text_of(const std::filesystem::path& file);
+// Of a run's folder, by step.
+std::vector<double> losses_of(const std::filesystem::path& run);
+// Waits until the run has completed `step`; false when it has not after a while.
+bool wait_for_step(const std::filesystem::path& run, int64_t step);
 
 // Processes other than this one whose command line holds `text`, after a second of grace.
 int processes_naming(const std::string& text);

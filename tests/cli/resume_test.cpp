@@ -1,22 +1,9 @@
 // A run that was killed goes on with --resume and leaves what the undisturbed run left.
-#include <nlohmann/json.hpp>
-
 #include "tests/cli/program.h"
 
 using namespace ab::test;
-using Json = nlohmann::ordered_json;
 
 namespace {
-
-std::vector<double> losses_of(const fs::path& run) {
-  std::ifstream file(run / "metrics.jsonl");
-  std::vector<double> losses;
-  for (std::string line; std::getline(file, line);) {
-    const Json row = Json::parse(line);
-    if (row.contains("loss")) losses.push_back(row["loss"].get<double>());
-  }
-  return losses;
-}
 
 Bytes ledger_of(const fs::path& run) {
   return read_bytes(run / "ledger.json");

@@ -99,6 +99,8 @@ struct Config {
   struct Checkpoint {
     std::optional<int64_t> every_steps;  // empty: at the end and on request
     int keep = 2;
+    int64_t ask_every = 10;  // steps
+    double margin_s = 60.0;
   } checkpoint;
 };
 

@@ -216,6 +216,13 @@ std::vector<Key> ab_keys() {
       make_key(AB_FIELD(checkpoint.every_steps), from(1, 1e12),
                "steps between checkpoints; null: the weights at the end alone"),
       make_key(AB_FIELD(checkpoint.keep), from(1, 1e6), "checkpoints that stay"),
+      make_key(
+          AB_FIELD(checkpoint.ask_every), from(1, 1e12),
+          "steps between the points where ranks agree whether a signal or the end of the Slurm "
+          "job asks them to checkpoint and stop"),
+      make_key(
+          AB_FIELD(checkpoint.margin_s), at_least(0),
+          "seconds kept free before the end of the Slurm job, besides those a checkpoint takes"),
   };
 }
 

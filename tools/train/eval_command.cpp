@@ -7,6 +7,7 @@
 #include "engine/error.h"
 #include "tools/train/datasets.h"
 #include "tools/train/evaluation.h"
+#include "tools/train/exit_codes.h"
 #include "tools/train/rank_program.h"
 #include "tools/train/weights.h"
 
@@ -53,6 +54,7 @@ int eval_command(const Options& options) {
       std::printf("images %lld  loss %.4f  top-1 %.2f %%  top-5 %.2f %%\n",
                   static_cast<long long>(record.images), record.loss, 100.0 * record.top1,
                   100.0 * record.top5);
+    return static_cast<int>(kExitDone);
   });
 }
 

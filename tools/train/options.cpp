@@ -188,7 +188,7 @@ Options parse_options(const std::vector<std::string>& arguments) {
       "  abtrain train --config models/configs/mnist/resnet_quickstart.json --method ab "
       "--local-ranks 4\n"
       "Exit codes: 0 done, 2 usage or configuration, 3 data, 4 loss not finite, 5 communication, "
-      "6 device");
+      "6 device, 75 checkpointed on request");
   app.require_subcommand(0, 1);
   add_train(app, options, flags);
   add_eval(app, options, flags);

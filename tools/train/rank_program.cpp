@@ -1,6 +1,7 @@
 #include "tools/train/rank_program.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <thread>
 
@@ -35,12 +36,11 @@ void report_failure(const std::function<void(int)>& on_failure, int code) {
   }
 }
 
-int run_mpi(Communicator& world, const std::function<void(Communicator&, const RankPlace&)>& body,
+int run_mpi(Communicator& world, const std::function<int(Communicator&, const RankPlace&)>& body,
             const std::function<void(int)>& on_failure) {
   try {
     const auto& nodes = world.nodes();
-    body(world, {static_cast<int>(std::count(nodes.begin(), nodes.end(), nodes[0])), false});
-    return kExitDone;
+    return body(world, {static_cast<int>(std::count(nodes.begin(), nodes.end(), nodes[0])), false});
   } catch (const std::exception& error) {
     const int code = exit_code_of(error);
     report_failure(on_failure, code);
@@ -52,15 +52,16 @@ int run_mpi(Communicator& world, const std::function<void(Communicator&, const R
 }
 
 int run_threads(int ranks, double timeout_s,
-                const std::function<void(Communicator&, const RankPlace&)>& body,
+                const std::function<int(Communicator&, const RankPlace&)>& body,
                 const std::function<void(int)>& on_failure) {
   try {
+    std::atomic<int> code = kExitDone;
     run_local_ranks(ranks, ranks,
                     [&](Communicator& local) {
-                      body(local, {ranks, true});
+                      code = body(local, {ranks, true});
                     },
                     {timeout_s});
-    return kExitDone;
+    return code;
   } catch (const std::exception& error) {
     report_failure(on_failure, exit_code_of(error));
     tell(error);
@@ -71,7 +72,7 @@ int run_threads(int ranks, double timeout_s,
 }  // namespace
 
 int run_on_ranks(int local_ranks, double timeout_s,
-                 const std::function<void(Communicator&, const RankPlace&)>& body,
+                 const std::function<int(Communicator&, const RankPlace&)>& body,
                  const std::function<void(int)>& on_failure) {
   return run_alone([&] {
     const std::unique_ptr<Communicator> world = mpi_world({timeout_s});
@@ -81,7 +82,7 @@ int run_on_ranks(int local_ranks, double timeout_s,
     const ConfigError both("--local-ranks " + std::to_string(local_ranks) + ": " +
                            std::to_string(world->size()) +
                            " ranks were launched already; leave the flag out");
-    return run_mpi(*world, [&](Communicator&, const RankPlace&) { throw both; }, {});
+    return run_mpi(*world, [&](Communicator&, const RankPlace&) -> int { throw both; }, {});
   });
 }
 

@@ -13,11 +13,11 @@ struct RankPlace {
   bool shares_process = false;  // ranks are threads of one process
 };
 
-// local_ranks 0: the launcher's ranks. Returns the exit code; never throws.
-// on_failure hears the exit code in the process where a rank failed, before the others are ended;
-// what it throws is lost.
+// local_ranks 0: the launcher's ranks. Returns the exit code, the body's (the same on all ranks) or
+// an exception's; never throws. on_failure hears the exit code in the process where a rank failed,
+// before the others are ended; what it throws is lost.
 int run_on_ranks(int local_ranks, double timeout_s,
-                 const std::function<void(Communicator& world, const RankPlace& place)>& body,
+                 const std::function<int(Communicator& world, const RankPlace& place)>& body,
                  const std::function<void(int exit_code)>& on_failure = {});
 
 // What needs no ranks (reading the command line, a plan): an exception ends as its exit code and,

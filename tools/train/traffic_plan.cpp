@@ -130,6 +130,11 @@ void Planner::steps(const PhaseSpan& span, const std::vector<int64_t>* ranks) {
   if (config.train.sync_bn == "world") traffic.in_groups = false;
   statistics(span);
   traffic.in_groups = false;
+  // Not after the last step, which ends the run anyway.
+  const int64_t ask = config.checkpoint.ask_every;
+  const int64_t last = std::min(span.to, resolved.total_steps - 1);
+  traffic.add(Collective::kAllReduce, Purpose::kStop, DType::kInt64, 1,
+              last / ask - span.from / ask);
 }
 
 // Per batch norm and step: two sums of C floats forward, one of 2C backward.

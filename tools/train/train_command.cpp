@@ -11,6 +11,7 @@
 #include "engine/error.h"
 #include "tools/train/datasets.h"
 #include "tools/train/efficiency.h"
+#include "tools/train/exit_codes.h"
 #include "tools/train/plan_text.h"
 #include "tools/train/rank_program.h"
 #include "tools/train/traffic_plan.h"
@@ -110,7 +111,7 @@ class Run {
     if (world.rank() == 0) open_folder(options);
   }
 
-  void run() {
+  int run() {
     Progress progress(world_.rank() == 0);
     RunFolder* folder = world_.rank() == 0 ? &*shared_.folder : nullptr;
     if (folder) {
@@ -129,20 +130,31 @@ class Run {
     progress.finish();
     if (folder)
       for (const std::string& line : device_->convolution().notes()) progress.note(line);
+    if (!result.stopped_for.empty()) return stopped(result, progress);
     world_.ledger().set_phase(Phase::kEnd);
     RankBytes per_rank;
     Ledger all;
     for (const auto& [key, entry] : gather_ledger(world_, per_rank)) all.add(key, entry);
-    if (!folder) return;
+    if (!folder) return kExitDone;
     save_final_weights(trainer.replica(), *folder, resolved_.total_steps);
     folder->write_ledger(all, per_rank, world_.nodes(), layout_.ranks_per_node);
     write_summary(*folder, result, all.sent_bytes());
     progress.note("done  " + bytes_text(static_cast<double>(all.sent_bytes())) +
                   " sent by all ranks  " + duration_text(shared_.seconds()) + "  results in " +
                   folder->path());
+    return kExitDone;
   }
 
  private:
+  int stopped(const TrainingResult& result, Progress& progress) {
+    progress.note("checkpointed after step " + std::to_string(result.steps) + " of " +
+                  std::to_string(resolved_.total_steps) + ": " + result.stopped_for +
+                  "; the same command with --resume auto --out " + shared_.places.folder +
+                  " goes on");
+    if (world_.rank() == 0) shared_.folder->write_failure(kExitCheckpointed, shared_.seconds());
+    return kExitCheckpointed;
+  }
+
   void open_folder(const Options& options) {
     std::string path = shared_.places.folder;
     if (path.empty()) path = default_run_folder(options.config, config_.method, std::time(nullptr));
@@ -217,9 +229,10 @@ int train_command(const Options& options) {
         std::call_once(opened, [&] {  // ranks of one process share the images
           shared.config = load_config(options.config, options.settings);
           shared.places = places_of(options, &shared.warnings);
+          if (!shared.places.folder.empty()) catch_stop_signals();
           shared.data = open_datasets(shared.config);
         });
-        Run(options, shared, world, place).run();
+        return Run(options, shared, world, place).run();
       },
       [&](int exit_code) {
         if (shared.folder) shared.folder->write_failure(exit_code, shared.seconds());

@@ -50,32 +50,44 @@ Trainer::Trainer(const TrainerInput& input)
               in_.world.size()),
       batch_(in_.device, in_.resolved.local_batch, *in_.config.model.image,
              normalisation_of(data_settings(in_.config, in_.resolved))),
-      evaluation_(in_.test, data_settings(in_.config, in_.resolved), replica_, in_.world) {
+      evaluation_(in_.test, data_settings(in_.config, in_.resolved), replica_, in_.world),
+      stop_(in_.config, in_.world, in_.resolved.total_steps, !in_.checkpoint_folder.empty()) {
   result_.params_full = result_.params_now = replica_.full_elements;
 }
 
 // Algorithm 1: full-rank warm-up; then cycles of decompose, independent groups, merge, rebound.
 TrainingResult Trainer::run() {
   const int64_t start = resume();
-  for (const PhaseSpan& span : plan_.spans) {
-    if (span.to <= start) continue;
-    const int64_t first = std::max(start, span.from);
-    enter_phase(span, first);
-    for (int64_t step = first; step < span.to; ++step) {
-      in_.world.ledger().set_phase(ledger_phase(span.phase));
-      train_step(step);
-      const int64_t completed = step + 1;
-      if (completed == span.to) leave_phase(span);
-      if (std::binary_search(plan_.evaluations.begin(), plan_.evaluations.end(), completed))
-        evaluate(completed);
-      if (checkpoint_due(completed)) save(completed);
-    }
-  }
+  for (const PhaseSpan& span : plan_.spans)
+    if (span.to > start && run_span(span, std::max(start, span.from))) break;
   result_.images_per_s = step_seconds_ > 0.0 ? static_cast<double>(timed_steps_) *
                                                    in_.resolved.global_batch / step_seconds_
                                              : 0.0;
   result_.peak_device_bytes = in_.device.memory().peak_bytes;
   return result_;
+}
+
+// True when the ranks agreed to stop here; the checkpoint is on the disk then.
+bool Trainer::run_span(const PhaseSpan& span, int64_t first) {
+  enter_phase(span, first);
+  for (int64_t step = first; step < span.to; ++step) {
+    in_.world.ledger().set_phase(ledger_phase(span.phase));
+    train_step(step);
+    const int64_t completed = result_.steps = step + 1;
+    const bool stop = stop_.agreed(completed, last_step_s_);
+    if (completed == span.to) leave_phase(span);
+    if (std::binary_search(plan_.evaluations.begin(), plan_.evaluations.end(), completed))
+      evaluate(completed);
+    const bool saved = (checkpoint_due(completed) || stop) && save(completed);
+    if (!stop) continue;
+    if (!saved)
+      throw DataError("step " + std::to_string(completed) + ": asked to stop (" + stop_.reason() +
+                      "), but no checkpoint could be written; an older one is kept where there is "
+                      "one");
+    result_.stopped_for = stop_.reason();
+    return true;
+  }
+  return false;
 }
 
 // Completed updates of the checkpoint that the run goes on from; 0 when it begins.
@@ -156,7 +168,7 @@ void Trainer::train_step(int64_t step) {
                             steps_since_border(plan_.spans, step));
   replica_.update(record.lr, clipped ? static_cast<float>(clip / (record.grad_norm + 1e-6)) : 1.0f);
   record.step = step + 1;
-  record.step_s = now() - begin;
+  record.step_s = last_step_s_ = now() - begin;
   if (step > 0) {  // the first step lays out memory and builds primitives
     step_seconds_ += record.step_s;
     ++timed_steps_;
@@ -229,18 +241,22 @@ CheckpointParts Trainer::checkpoint_parts(bool in_groups) {
   return {replica_, border_.stash(), border_.rules(), in_.world, image};
 }
 
-void Trainer::save(int64_t completed) {
+bool Trainer::save(int64_t completed) {
+  if (in_.checkpoint_folder.empty()) return false;
+  const double begin = now();
   const auto timing = timed("checkpoint", completed);
   const bool factored = span_.phase == StepPhase::kAb && completed < span_.to;
   RunState state{completed,        {}, result_.layer_ranks, result_.params_now, result_.top1_last,
                  result_.top1_best};
   if (factored) state.factored = result_.layer_ranks.back();
   std::string problem;
-  if (!save_checkpoint(in_.checkpoint_folder, state, checkpoint_parts(factored),
-                       in_.config.checkpoint.keep, &problem) &&
-      in_.progress)
+  const bool saved = save_checkpoint(in_.checkpoint_folder, state, checkpoint_parts(factored),
+                                     in_.config.checkpoint.keep, &problem);
+  if (!saved && in_.progress)
     in_.progress->note("warning: no checkpoint at step " + std::to_string(completed) + ": " +
                        problem + "; the one before is kept");
+  stop_.checkpoint_took(now() - begin);
+  return saved;
 }
 
 // Every rank that averages gradients together sees the same sum, so all of them come here. The

@@ -10,6 +10,7 @@
 #include "tools/train/phase_border.h"
 #include "tools/train/progress.h"
 #include "tools/train/run_plan.h"
+#include "tools/train/stop_request.h"
 #include "tools/train/timeline.h"
 
 namespace ab {
@@ -35,6 +36,9 @@ struct TrainingResult {
   std::vector<std::vector<int64_t>> layer_ranks;
   double images_per_s = 0.0;
   size_t peak_device_bytes = 0;
+  int64_t steps = 0;  // completed
+  std::string
+      stopped_for;  // why the run ended before its last step, checkpointed; empty: it did not
 };
 
 class Trainer {
@@ -49,8 +53,9 @@ class Trainer {
   void decompose();
   void train_step(int64_t step);
   void leave_phase(const PhaseSpan& span);
+  bool run_span(const PhaseSpan& span, int64_t first);
   void evaluate(int64_t completed);
-  void save(int64_t completed);
+  bool save(int64_t completed);
   bool checkpoint_due(int64_t completed) const;
   CheckpointParts checkpoint_parts(bool in_groups);
   Timeline::Span timed(const char* what, int64_t step);
@@ -73,7 +78,8 @@ class Trainer {
   PhaseSpan span_;
   Timeline no_timeline_;
   TrainingResult result_;
-  double step_seconds_ = 0.0;
+  StopRequest stop_;
+  double step_seconds_ = 0.0, last_step_s_ = 0.0;
   int64_t timed_steps_ = 0;
 };
 

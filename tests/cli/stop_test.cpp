@@ -1,0 +1,84 @@
+// A run that is asked to stop checkpoints on all ranks, ends with 75, and ends as the undisturbed
+// run when it is started again: by a signal, and by the end of a Slurm job.
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <thread>
+
+#include "tests/cli/program.h"
+
+using namespace ab::test;
+
+namespace {
+
+std::vector<std::string> run_words(const TempDir& folder, int mpi, const std::string& out,
+                                   const std::vector<std::string>& settings) {
+  std::vector<std::string> words = {"train", "--config",   tiny_config(folder), "--method", "ab",
+                                    "--out", folder / out, "--resume",          "auto"};
+  if (mpi == 0) words.insert(words.end(), {"--local-ranks", "4"});
+  for (const std::string& setting : settings) words.insert(words.end(), {"--set", setting});
+  return words;
+}
+
+}  // namespace
+
+TEST_CASE("a signal ends the run with a checkpoint and 75, a second one at once", "[stop]") {
+  const int mpi = GENERATE(0, 4);
+  CAPTURE(mpi);
+  const TempDir folder;
+  const std::vector<std::string> small = {"data.local_batch=2", "train.steps=240",
+                                          "checkpoint.ask_every=7"};
+  const Outcome whole = abtrain(run_words(folder, mpi, "whole", small), {.mpi_ranks = mpi});
+  REQUIRE(whole.exit == 0);
+  const auto words = run_words(folder, mpi, "again", small);
+  Start start{.mpi_ranks = mpi};
+  // mpirun hands SIGUSR1 on to every rank.
+  start.meanwhile = [&](pid_t process) {
+    if (wait_for_step(folder / "again", 1)) kill(process, SIGUSR1);
+  };
+  const Outcome stopped = abtrain(words, start);
+  INFO(stopped.out << stopped.err);
+  CHECK(stopped.exit == 75);
+  CHECK(holds(stopped.out, {"a signal reached", "of 4 ranks", "--resume auto --out"}));
+  CHECK(error_lines(stopped).empty());
+  CHECK(holds(text_of(folder / "again/summary.json"), {"\"exit\": 75"}));
+  CHECK(losses_of(folder / "again").size() < 240);
+  CHECK(processes_naming(folder.path().string()) == 0);
+  const Outcome resumed = abtrain(words, {.mpi_ranks = mpi});
+  CHECK(resumed.exit == 0);
+  CHECK(holds(resumed.out, {"goes on from"}));
+  CHECK(losses_of(folder / "again") == losses_of(folder / "whole"));
+}
+
+TEST_CASE("a second signal ends a run at once", "[stop]") {
+  const TempDir folder;
+  Start start;
+  start.meanwhile = [&](pid_t process) {
+    if (!wait_for_step(folder / "run", 1)) return;
+    for (int i = 0; i < 2; ++i) {
+      kill(process, SIGTERM);
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    }
+  };
+  // No step at which the ranks would agree comes.
+  const Outcome outcome = abtrain(
+      run_words(folder, 0, "run", {"train.steps=100000000", "checkpoint.ask_every=99999999"}),
+      start);
+  CHECK(outcome.exit == 128 + SIGTERM);
+}
+
+TEST_CASE("a Slurm job that is near its end checkpoints by itself", "[stop]") {
+  const int mpi = GENERATE(0, 4);
+  CAPTURE(mpi);
+  const TempDir folder;
+  REQUIRE(abtrain(run_words(folder, 0, "whole", {})).exit == 0);
+  const auto words = run_words(folder, mpi, "job", {"checkpoint.ask_every=4"});
+  // Twelve steps: a job stops after 4, the next after 8, the last has nothing left to ask.
+  setenv("SLURM_JOB_END_TIME", "1000000000", 1);
+  std::vector<int> exits;
+  for (int job = 0; job < 3; ++job) exits.push_back(abtrain(words, {.mpi_ranks = mpi}).exit);
+  unsetenv("SLURM_JOB_END_TIME");
+  CHECK(exits == std::vector<int>{75, 75, 0});
+  CHECK(losses_of(folder / "job").size() == 12);
+  CHECK(losses_of(folder / "job") == losses_of(folder / "whole"));
+}

@@ -1,0 +1,75 @@
+#include "tools/train/stop_request.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+
+namespace ab {
+namespace {
+
+std::atomic<int> caught{0};
+static_assert(std::atomic<int>::is_always_lock_free);  // a handler may touch nothing else
+
+void mark(int) {
+  caught = 1;
+}
+
+// Two counts in one word: ranks whose process was signalled, ranks that see the end of the job.
+constexpr int64_t kTimeIsUp = int64_t{1} << 32;
+
+double unix_seconds() {
+  using namespace std::chrono;
+  return duration<double>(system_clock::now().time_since_epoch()).count();
+}
+
+std::optional<double> job_end_time() {
+  const char* text = std::getenv("SLURM_JOB_END_TIME");
+  if (!text || !*text) return {};
+  char* end = nullptr;
+  const double seconds = std::strtod(text, &end);
+  return *end == '\0' && seconds > 0.0 ? std::optional<double>(seconds) : std::nullopt;
+}
+
+}  // namespace
+
+void catch_stop_signals() {
+  struct sigaction action {};
+  action.sa_handler = mark;
+  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
+  for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) sigaction(signal, &action, nullptr);
+}
+
+StopRequest::StopRequest(const Config& config, Communicator& world, int64_t total_steps,
+                         bool can_save)
+    : world_(world),
+      every_(config.checkpoint.ask_every),
+      total_steps_(total_steps),
+      margin_s_(config.checkpoint.margin_s),
+      end_time_(can_save ? job_end_time() : std::nullopt) {}
+
+// The next chance to stop comes every_ steps later, and then a checkpoint has to be written.
+bool StopRequest::time_is_up(double step_s) const {
+  if (!end_time_) return false;
+  const double needed = margin_s_ + 2.0 * checkpoint_s_ + static_cast<double>(every_) * step_s;
+  return unix_seconds() + needed >= *end_time_;
+}
+
+bool StopRequest::agreed(int64_t completed, double step_s) {
+  if (completed % every_ != 0 || completed >= total_steps_) return false;
+  int64_t asked = (caught ? 1 : 0) + (time_is_up(step_s) ? kTimeIsUp : 0);
+  world_.all_reduce(Purpose::kStop, &asked, 1, DType::kInt64);
+  if (asked == 0) return false;
+  const int64_t signals = asked % kTimeIsUp;
+  reason_ = signals > 0 ? "a signal reached " + std::to_string(signals) + " of " +
+                              std::to_string(world_.size()) + " ranks"
+                        : "the end of the Slurm job is near";
+  return true;
+}
+
+void StopRequest::checkpoint_took(double seconds) {
+  checkpoint_s_ = std::max(checkpoint_s_, seconds);
+}
+
+}  // namespace ab

@@ -1,0 +1,42 @@
+// StopRequest: when a run is asked to end early, and the step at which all ranks do.
+// Asked: a signal (SIGTERM, SIGINT, SIGUSR1) that any rank's process received, or the end of the
+// Slurm job (SLURM_JOB_END_TIME, Unix seconds) coming near. Signals reach ranks at different steps,
+// so every checkpoint.ask_every steps the ranks add up one int64 over the world (purpose stop) and
+// all find the same sum: 16 (n-1) bytes over all ranks, whatever the model.
+#pragma once
+#include <optional>
+#include <string>
+
+#include "distributed/communicator.h"
+#include "tools/train/config.h"
+
+namespace ab {
+
+// From here on the three signals only leave a mark; a second one of the same kind ends the process
+// at once, as it would have by default.
+void catch_stop_signals();
+
+class StopRequest {
+ public:
+  // can_save: there is a folder for a checkpoint; else the end of the job (SLURM_JOB_END_TIME) is
+  // left to come.
+  StopRequest(const Config& config, Communicator& world, int64_t total_steps, bool can_save);
+
+  // Every rank asks after every update, `step_s` seconds long; the answer is the same on all.
+  bool agreed(int64_t completed, double step_s);
+  // How long a checkpoint takes here; the longest counts towards the time kept free at the end.
+  void checkpoint_took(double seconds);
+  // After agreed(): who asked, in words.
+  const std::string& reason() const { return reason_; }
+
+ private:
+  bool time_is_up(double step_s) const;
+
+  Communicator& world_;
+  int64_t every_, total_steps_;
+  double margin_s_, checkpoint_s_ = 0.0;
+  std::optional<double> end_time_;
+  std::string reason_;
+};
+
+}  // namespace ab
