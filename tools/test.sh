@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds with tests and runs all of them: release, then under the address and
-# undefined-behaviour sanitizers, then the tests labelled tsan under the thread sanitizer; where the
-# CUDA toolkit is installed also the tests labelled cuda on stand-ins of its libraries, followed by
-# their coverage of the cuda files.
+# undefined-behaviour sanitizers, then the tests labelled tsan under the thread sanitizer. Where the
+# CUDA toolkit is installed also: the cuda device built and linked with nvcc, warnings being errors
+# (tools/check_cuda.sh), and the tests labelled cuda on stand-ins of its libraries, followed by their
+# coverage of the cuda files.
 # Ends with ctest's summaries, release's last. Stops at the first preset that fails.
 # Usage: tools/test.sh [arguments for ctest, for example -R optim]
-#   AB_PRESETS  presets to run (default: "release asan tsan", and "standin" with the toolkit)
+#   AB_PRESETS  presets to run (default: "release asan tsan", and "cuda standin" with the toolkit)
 #   AB_JOBS     compile jobs (default: 2; a job needs up to 2 GB)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-standin=""
-command -v nvcc >/dev/null && standin=" standin"
-presets=${AB_PRESETS:-release asan tsan$standin}
+cuda=""
+command -v nvcc >/dev/null && cuda=" cuda standin"
+presets=${AB_PRESETS:-release asan tsan$cuda}
 jobs=${AB_JOBS:-2}
 tools/install_dependencies.sh
 export TSAN_OPTIONS="halt_on_error=1:${TSAN_OPTIONS:-}"
@@ -49,6 +50,10 @@ finished=""
 release=""
 for preset in $presets; do
   echo "== $preset: build"
+  if [ "$preset" = cuda ]; then  # no tests of its own: what runs without a GPU runs on the stand-ins
+    tools/check_cuda.sh
+    continue
+  fi
   arguments=("$@")
   if [ "$preset" = tsan ] || [ "$preset" = standin ]; then
     label=${preset/standin/cuda}
