@@ -5,6 +5,7 @@
 //   A kernel that covers its whole map is a matrix product and goes through the gemm seam.
 #include "engine/convolution_cuda.h"
 
+#include "engine/aligned_cuda.h"
 #include "engine/gemm.h"
 #include "kernels/activation.h"
 #include "kernels/cast.h"
@@ -13,11 +14,10 @@
 namespace ab {
 namespace {
 
+using cuda::Aligned;
 using cuda::ConvolutionGraph;
 using cuda::ConvolutionRequest;
 using cuda::Pass;
-
-constexpr uint64_t kAlignment = 16;  // of every tensor that cuDNN sees
 
 bool is_product(const ConvolutionShape& s) {
   return s.padding == 0 && s.kernel_h == s.height && s.kernel_w == s.width;
@@ -34,29 +34,6 @@ struct Product {
     w = Tensor(ws, {s.out_channels, inputs}, w_dtype);
     y = Tensor(ys, {s.batch, s.out_channels}, dtype);
   }
-};
-
-// The address itself where cuDNN can take it, else a copy that it can take; flat parameters may
-// begin anywhere.
-class Aligned {
- public:
-  Aligned(Arena& arena, Stream stream, DevicePtr address, size_t bytes, bool read)
-      : runtime_(arena.device().runtime()), stream_(stream), address_(address), bytes_(bytes) {
-    if (reinterpret_cast<uint64_t>(address.as<void>()) % kAlignment == 0) return;
-    copy_ = Tensor(arena, {static_cast<int64_t>(bytes)}, DType::kUint8);
-    if (read) runtime_.copy(stream_, copy_.data(), address_, bytes_);
-  }
-  DevicePtr data() const { return copy_ ? copy_.data() : address_; }
-  void put_back() const {
-    if (copy_) runtime_.copy(stream_, address_, copy_.data(), bytes_);
-  }
-
- private:
-  Runtime& runtime_;
-  Stream stream_;
-  DevicePtr address_;
-  size_t bytes_;
-  Tensor copy_;
 };
 
 int64_t filter_elements(const ConvolutionShape& s) {

@@ -28,10 +28,16 @@ void check_product(const GemmArguments& g) {
                          : g.dtype == DType::kBFloat16 && (g.result_dtype == DType::kBFloat16 ||
                                                            g.result_dtype == DType::kFloat32);
   if (!types) throw std::invalid_argument(text_of(g) + ": cannot write " + name_of(g.result_dtype));
+  if (g.bias && (g.alpha != 1.0f || g.beta != 0.0f || g.outer * g.inner != 1))
+    throw std::invalid_argument(text_of(g) +
+                                ": a bias goes with alpha 1, beta 0 and a single product");
 }
 
-void multiply(Arena& arena, Stream stream, const Tensor& a, bool transpose_a, const Tensor& b,
-              bool transpose_b, const Tensor& c, float beta) {
+namespace {
+
+// Dense tensors: a row's length is the leading dimension.
+GemmArguments dense(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b,
+                    const Tensor& c) {
   const int64_t a_columns = a.shape()[-1], b_columns = b.shape()[-1];
   GemmArguments arguments;
   arguments.m = transpose_a ? a_columns : a.shape().rows();
@@ -49,7 +55,28 @@ void multiply(Arena& arena, Stream stream, const Tensor& a, bool transpose_a, co
   arguments.c = {c.data(), arguments.n};
   arguments.dtype = a.dtype();
   arguments.result_dtype = c.dtype();
+  return arguments;
+}
+
+}  // namespace
+
+void multiply(Arena& arena, Stream stream, const Tensor& a, bool transpose_a, const Tensor& b,
+              bool transpose_b, const Tensor& c, float beta) {
+  GemmArguments arguments = dense(a, transpose_a, b, transpose_b, c);
   arguments.beta = beta;
+  arena.device().gemm().multiply(stream, arena, arguments);
+}
+
+void affine(Arena& arena, Stream stream, const Tensor& x, const Tensor& w, const Tensor& bias,
+            const Tensor& y) {
+  GemmArguments arguments = dense(x, false, w, true, y);
+  if (bias) {
+    if (bias.elements() != arguments.n || bias.dtype() != y.dtype())
+      throw std::invalid_argument("affine: bias " + bias.shape().text() + " " +
+                                  name_of(bias.dtype()) + " does not fit " + y.shape().text() +
+                                  " " + name_of(y.dtype()));
+    arguments.bias = bias.data();
+  }
   arena.device().gemm().multiply(stream, arena, arguments);
 }
 

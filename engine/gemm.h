@@ -1,5 +1,6 @@
 // Seam: matrix products. host: oneDNN.  cuda: cuBLASLt.
-//   C = alpha op(A) op(B) + beta C,  all row-major; op(X) = X or its transpose.
+//   C = alpha op(A) op(B) + beta C,  or  C = op(A) op(B) + bias on every row;
+// all row-major; op(X) = X or its transpose.
 // op(A) is (m, k), op(B) is (k, n), C is (m, n); lda, ldb, ldc are row lengths of the stored
 // matrices. Batches: count = outer * inner products; product (o, i) starts at o * outer_stride + i
 // * inner_stride elements, so that heads inside a (batch, tokens, heads, size) tensor need no copy.
@@ -24,6 +25,7 @@ struct GemmArguments {
   DType result_dtype = DType::kFloat32;  // of C: dtype, or fp32
   float alpha = 1.0f, beta = 0.0f;
   int64_t outer = 1, inner = 1;
+  DevicePtr bias;  // (n) in result_dtype, or null; needs alpha 1, beta 0 and a single product
 };
 
 // "bf16 product (m, n, k) x count", for errors.
@@ -42,5 +44,9 @@ class Gemm {
 // as (rows, last extent).
 void multiply(Arena& arena, Stream stream, const Tensor& a, bool transpose_a, const Tensor& b,
               bool transpose_b, const Tensor& c, float beta = 0.0f);
+
+// y = x w^T + bias: a linear layer. bias (n) in y's type, or empty.
+void affine(Arena& arena, Stream stream, const Tensor& x, const Tensor& w, const Tensor& bias,
+            const Tensor& y);
 
 }  // namespace ab

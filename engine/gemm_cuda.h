@@ -18,7 +18,7 @@ class CudaGemm : public Gemm {
   void multiply(Stream stream, Arena& arena, const GemmArguments& arguments) override;
 
  private:
-  static constexpr size_t kWords = 18;
+  static constexpr size_t kWords = 19;
   using Key = std::array<int64_t, kWords>;
   using Descriptor = cuda::Handle<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
   using Layout = cuda::Handle<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
@@ -35,7 +35,7 @@ class CudaGemm : public Gemm {
     int64_t count = 1, a_stride = 0, b_stride = 0, c_stride = 0;
   };
 
-  void run(Stream stream, Arena& arena, const Batch& batch);
+  void run(Stream stream, Arena& arena, Batch batch);
   Plan& plan(const Batch& batch);
   Plan make_plan(const Batch& batch) const;
   void choose_algorithm(Plan& plan, const Batch& batch) const;

@@ -3,12 +3,15 @@
 //   bf16: matmul primitives, cached by the arguments without their addresses; the accumulation is
 //   fp32
 //         and rounds once on the way out.
+//   A bias is added by the primitive before its sum is rounded; behind sgemm by our own kernel.
 //   Batches: fp32 products run side by side, one thread each; bf16 as one batched primitive.
 // The order of summation depends on the shape and the number of threads alone.
 #include "engine/gemm_host.h"
 
 #include <cstring>
 #include <stdexcept>
+
+#include "kernels/elementwise.h"
 
 namespace ab {
 namespace {
@@ -64,13 +67,14 @@ int64_t word_of(float value) {
 HostGemm::HostGemm(Device& device, bool dry)
     : device_(device), dry_(dry), engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {}
 
-void HostGemm::multiply(Stream, Arena& arena, const GemmArguments& g) {
+void HostGemm::multiply(Stream stream, Arena& arena, const GemmArguments& g) {
   check_product(g);
   device_.flops += 2.0 * g.m * g.n * g.k * g.outer * g.inner;
-  if (g.dtype == DType::kBFloat16 || prefers_plan(g))
-    run_plan(arena, g);
-  else if (!dry_)
-    run_sgemm(g);
+  if (g.dtype == DType::kBFloat16 || prefers_plan(g) || (g.bias && g.c.ld != g.n))
+    return run_plan(arena, g);
+  if (dry_) return;
+  run_sgemm(g);
+  if (g.bias) add_bias(stream, g.result_dtype, g.m, g.n, g.c.data, g.bias);
 }
 
 void HostGemm::run_plan(Arena& arena, const GemmArguments& g) {
@@ -83,6 +87,7 @@ void HostGemm::run_plan(Arena& arena, const GemmArguments& g) {
     plan.step.bind(DNNL_ARG_SRC, g.a.data.as<void>());
     plan.step.bind(DNNL_ARG_WEIGHTS, g.b.data.as<void>());
     plan.step.bind(DNNL_ARG_DST, g.c.data.as<void>());
+    if (g.bias) plan.step.bind(DNNL_ARG_BIAS, g.bias.as<void>());
     if (scratch) plan.step.bind(DNNL_ARG_SCRATCHPAD, scratch.data().as<void>());
     plan.step.run(stream_);
   });
@@ -109,6 +114,7 @@ HostGemm::Plan& HostGemm::plan(const GemmArguments& g) {
                                  static_cast<int64_t>(g.result_dtype),
                                  word_of(g.alpha),
                                  word_of(g.beta),
+                                 static_cast<bool>(g.bias),
                                  host::threads()};
   if (const auto found = plans_.find(key); found != plans_.end()) return found->second;
   return plans_.emplace(key, host::guarded(text_of(g), [&] { return make_plan(g); })).first->second;
@@ -132,13 +138,16 @@ HostGemm::Plan HostGemm::make_plan(const GemmArguments& g) const {
   dnnl::post_ops ops;
   if (g.beta != 0.0f) ops.append_sum(g.beta / g.alpha);
   if (g.alpha != 1.0f) host::append_linear(ops, g.alpha);
-  const auto descriptor =
-      host::matmul_plan(engine_, a, b, host::Descriptor(), c, host::attributes(ops));
+  const host::Descriptor bias =
+      g.bias ? host::Descriptor({1, g.n}, host::onednn_type(g.result_dtype), host::Dims{g.n, 1})
+             : host::Descriptor();
+  const auto descriptor = host::matmul_plan(engine_, a, b, bias, c, host::attributes(ops));
   Plan plan;
   plan.step = host::Step(dnnl::matmul(descriptor));
   plan.step.add(engine_, DNNL_ARG_SRC, a);
   plan.step.add(engine_, DNNL_ARG_WEIGHTS, b);
   plan.step.add(engine_, DNNL_ARG_DST, c);
+  if (g.bias) plan.step.add(engine_, DNNL_ARG_BIAS, bias);
   plan.scratch = descriptor.scratchpad_desc().get_size();
   if (plan.scratch > 0) plan.step.add(engine_, DNNL_ARG_SCRATCHPAD, descriptor.scratchpad_desc());
   return plan;

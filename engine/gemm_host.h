@@ -16,7 +16,7 @@ class HostGemm : public Gemm {
   void multiply(Stream stream, Arena& arena, const GemmArguments& arguments) override;
 
  private:
-  static constexpr size_t kWords = 21;
+  static constexpr size_t kWords = 22;
   struct Plan {
     host::Step step;
     size_t scratch = 0;

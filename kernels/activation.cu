@@ -36,16 +36,9 @@ struct Backward {
   }
 };
 
-template <class T>
-AB_FN float rounded(float value) {
-  T stored;
-  store(&stored, value);
-  return load(stored);
-}
-
-template <class T, class Act, bool kKeepInput>
+template <class T, class Act>
 struct BiasForward {
-  T* z;               // (rows, cols)
+  const T* z;         // (rows, cols)
   const float* bias;  // (cols)
   T* y;               // (rows, cols)
   int64_t rows, cols, rows_per_block;
@@ -54,15 +47,11 @@ struct BiasForward {
     const int64_t last = first + rows_per_block < rows ? first + rows_per_block : rows;
     const float* b = bias;
     const int64_t stride = cols;
-    T *in = z, *out = y;
+    const T* in = z;
+    T* out = y;
     each_row(block, first, last, cols, [=](int64_t r, int64_t c) {
       const int64_t i = r * stride + c;
-      float sum = load(in[i]) + b[c];
-      if (kKeepInput) {
-        sum = rounded<T>(sum);
-        store(in + i, sum);
-      }
-      store(out + i, Act::value(sum));
+      store(out + i, Act::value(load(in[i]) + b[c]));
     });
   }
 };
@@ -91,7 +80,7 @@ struct BiasBackward {
   }
 };
 
-template <class Act, bool kKeepInput>
+template <class Act>
 void bias_forward(Stream stream, DType dtype, const BiasActivation& a) {
   if (a.rows <= 0 || a.cols <= 0) return;
   const int64_t rows_per_block = a.cols < kFlatChunk ? kFlatChunk / a.cols : 1;
@@ -100,8 +89,7 @@ void bias_forward(Stream stream, DType dtype, const BiasActivation& a) {
     T *z = a.z.as<T>(), *y = a.y.as<T>();
     if (a.bias)
       launch(stream, Grid{ceil_div(a.rows, rows_per_block), 256, 0},
-             BiasForward<T, Act, kKeepInput>{z, a.bias.as<float>(), y, a.rows, a.cols,
-                                             rows_per_block});
+             BiasForward<T, Act>{z, a.bias.as<float>(), y, a.rows, a.cols, rows_per_block});
     else
       launch_flat(stream, a.rows * a.cols, Forward<T, Act>{y, z});
   });
@@ -133,6 +121,13 @@ void relu_forward(Stream stream, DType dtype, int64_t n, DevicePtr y, DevicePtr 
   });
 }
 
+void gelu_forward(Stream stream, DType dtype, int64_t n, DevicePtr y, DevicePtr z) {
+  dispatch(dtype, [&](auto type) {
+    using T = decltype(type);
+    launch_flat(stream, n, Forward<T, Gelu>{y.as<T>(), z.as<T>()});
+  });
+}
+
 void relu_backward(Stream stream, DType dtype, int64_t n, DevicePtr dx, DevicePtr dy, DevicePtr y) {
   dispatch(dtype, [&](auto type) {
     using T = decltype(type);
@@ -141,11 +136,7 @@ void relu_backward(Stream stream, DType dtype, int64_t n, DevicePtr dx, DevicePt
 }
 
 void bias_relu_forward(Stream stream, DType dtype, const BiasActivation& arguments) {
-  bias_forward<Relu, false>(stream, dtype, arguments);
-}
-
-void bias_gelu_forward(Stream stream, DType dtype, const BiasActivation& arguments) {
-  bias_forward<Gelu, true>(stream, dtype, arguments);
+  bias_forward<Relu>(stream, dtype, arguments);
 }
 
 void relu_backward_bias(Stream stream, DType dtype, const BiasActivationGradient& arguments) {

@@ -1,14 +1,15 @@
 // ReLU and GELU, alone or with the bias of the layer before them.
 //   relu: y = max(x, 0), dx = dy where y > 0;  gelu: y = z Phi(z), dz = dy (Phi(z) + z phi(z))
 // Matrices are (rows, cols) activations in `dtype`; bias and its gradient are (cols) fp32.
-// Bytes moved per element of size s: relu 2s, relu_backward 3s, bias_relu 2s, bias_gelu 3s,
-// the backward sweeps 3s; the bias gradient comes out of the same sweep.
+// Bytes moved per element of size s: relu, gelu and bias_relu 2s, relu_backward 3s, the backward
+// sweeps 3s; the bias gradient comes out of the same sweep.
 #pragma once
 #include "kernels/columns.h"
 
 namespace ab {
 
 void relu_forward(Stream stream, DType dtype, int64_t n, DevicePtr y, DevicePtr x);
+void gelu_forward(Stream stream, DType dtype, int64_t n, DevicePtr y, DevicePtr z);
 void relu_backward(Stream stream, DType dtype, int64_t n, DevicePtr dx, DevicePtr dy, DevicePtr y);
 
 struct BiasActivation {
@@ -19,13 +20,11 @@ struct BiasActivation {
 };
 // y = relu(z + bias); y may be z.
 void bias_relu_forward(Stream stream, DType dtype, const BiasActivation& arguments);
-// z += bias, y = gelu(z): z is kept for backward, which starts from the very bits y was made of.
-void bias_gelu_forward(Stream stream, DType dtype, const BiasActivation& arguments);
 
 struct BiasActivationGradient {
   int64_t rows = 0, cols = 0;
   DevicePtr dy;       // (rows, cols)
-  DevicePtr saved;    // (rows, cols): y for relu, z with its bias for gelu
+  DevicePtr saved;    // (rows, cols): y for relu, z (bias and all) for gelu
   DevicePtr dz;       // (rows, cols), may be dy
   DevicePtr dbias;    // (cols) fp32, or null: not wanted
   DevicePtr scratch;  // column_scratch_bytes(rows, cols), unless dbias is null

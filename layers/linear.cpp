@@ -1,6 +1,5 @@
 #include "layers/linear.h"
 
-#include "engine/ops/activation.h"
 #include "engine/ops/linear.h"
 #include "engine/ranges.h"
 
@@ -12,25 +11,25 @@ Linear::Linear(Network& network, const std::string& name, int64_t in, int64_t ou
       weight_(network, name + ".weight", {out, in}, role),
       bias_(bias ? &network.store.add(name + ".bias", {out}, Role::kBias) : nullptr) {}
 
-Tensor Linear::product(Context& context, const Tensor& x) {
-  if (!weight_.factored()) return linear(context, x, weight_.dense());
+// The last product takes the bias in.
+Tensor Linear::apply(Context& context, const Tensor& x, Map map) {
+  if (!weight_.factored()) return map(context, x, weight_.dense(), bias_);
   if (weight_.takes_thin(x.shape().rows()))
-    return linear(context, linear(context, x, weight_.inner()), weight_.outer());
-  return linear(context, x,
-                factor_product(context, weight_.outer(), weight_.inner(), weight_.shape()));
+    return map(context, linear(context, x, weight_.inner()), weight_.outer(), bias_);
+  return map(context, x, factor_product(context, weight_.outer(), weight_.inner(), weight_.shape()),
+             bias_);
 }
 
 Tensor Linear::forward(Context& context, const Tensor& x) {
   const Range range(context.device.runtime(), name_);
-  Tensor y = product(context, x);
-  if (bias_) y = add_bias(context, std::move(y), *bias_);
+  Tensor y = apply(context, x, linear);
   context.visit(name_, y);
   return y;
 }
 
 Tensor Linear::forward_gelu(Context& context, const Tensor& x) {
   const Range range(context.device.runtime(), name_);
-  Tensor y = bias_gelu(context, product(context, x), bias_);
+  Tensor y = apply(context, x, linear_gelu);
   context.visit(name_, y);
   return y;
 }

@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "engine/context.h"
+#include "engine/ops/operand.h"
 #include "layers/factored_weight.h"
 
 namespace ab {
@@ -14,11 +14,12 @@ class Linear {
          Role role = Role::kWeight);
 
   Tensor forward(Context& context, const Tensor& x);
-  // GELU(x W^T + bias), bias and activation in one sweep.
+  // GELU(x W^T + bias).
   Tensor forward_gelu(Context& context, const Tensor& x);
 
  private:
-  Tensor product(Context& context, const Tensor& x);
+  using Map = Tensor (*)(Context&, const Tensor&, const Operand&, Parameter* bias);
+  Tensor apply(Context& context, const Tensor& x, Map map);
 
   std::string name_;
   FactoredWeight weight_;

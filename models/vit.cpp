@@ -1,7 +1,6 @@
 #include "models/vit.h"
 
 #include "engine/error.h"
-#include "engine/ops/activation.h"
 #include "engine/ops/dropout.h"
 #include "engine/ops/linear.h"
 #include "engine/ops/residual.h"
@@ -71,8 +70,7 @@ VisionTransformer::VisionTransformer(const ModelSettings& settings, ParameterSto
       dropout_(static_cast<float>(settings.dropout)) {}
 
 Tensor VisionTransformer::forward(Context& context, const Tensor& images) {
-  Tensor x = linear(context, patches(context, images, patch_), patch_weight_.dense());
-  x = add_bias(context, std::move(x), patch_bias_);
+  Tensor x = linear(context, patches(context, images, patch_), patch_weight_.dense(), &patch_bias_);
   x = assemble_tokens(context, x, class_token_, positions_);
   context.visit("patch_embed", x);
   x = dropout(context, x, dropout_);

@@ -1,21 +1,12 @@
 #include "engine/ops/activation.h"
 
-#include <stdexcept>
-
 #include "kernels/activation.h"
-#include "kernels/elementwise.h"
 
 namespace ab {
 namespace {
 
 bool trains(const Parameter* bias) {
   return bias != nullptr && bias->trainable;
-}
-
-void check_bias(const Tensor& x, const Parameter* bias) {
-  if (bias != nullptr && bias->shape.elements() != x.shape()[-1])
-    throw std::invalid_argument("bias " + bias->name + " " + bias->shape.text() +
-                                " does not fit the last axis of " + x.shape().text());
 }
 
 // What the closures of both activations do: dz from dy, and the bias gradient in the same sweep.
@@ -59,50 +50,10 @@ Tensor relu(Context& context, const Tensor& x) {
   return y;
 }
 
-Tensor bias_relu(Context& context, const Tensor& z, Parameter& bias) {
-  check_bias(z, &bias);
-  Tensor y = z;
-  y.slot = -1;
-  bias_relu_forward(context.stream, z.dtype(),
-                    {z.shape().rows(), z.shape()[-1], z.data(), bias.value.data(), y.data()});
-  record_backward(context, y, z, y, &bias, relu_backward_bias);
-  return y;
-}
-
-Tensor bias_gelu(Context& context, const Tensor& z, Parameter* bias) {
-  check_bias(z, bias);
+Tensor gelu(Context& context, const Tensor& z, Parameter* bias) {
   Tensor y = context.make(z.shape(), z.dtype());
-  bias_gelu_forward(context.stream, z.dtype(),
-                    {z.shape().rows(), z.shape()[-1], z.data(),
-                     bias ? bias->value.data() : DevicePtr(), y.data()});
+  gelu_forward(context.stream, z.dtype(), z.elements(), y.data(), z.data());
   record_backward(context, y, z, z, bias, gelu_backward_bias);
-  return y;
-}
-
-Tensor add_bias(Context& context, Tensor x, Parameter& bias) {
-  check_bias(x, &bias);
-  const int64_t rows = x.shape().rows(), cols = x.shape()[-1];
-  add_bias(context.stream, x.dtype(), rows, cols, x.data(), bias.value.data());
-  const int x_slot = x.slot;
-  Tensor y = std::move(x);
-  y.slot = -1;
-  if (!context.tape || (x_slot < 0 && !bias.trainable)) return y;
-  Tape* tape = context.tape;
-  tape->track(y);
-  if (bias.trainable) tape->use(bias);
-  tape->record([tape, stream = context.stream, arena = &context.arena, rows, cols, bias = &bias,
-                x_slot, slot = y.slot] {
-    Tensor dy = tape->take_gradient(slot);
-    if (dy && bias->trainable) {
-      const int64_t floats = static_cast<int64_t>(column_scratch_bytes(rows, cols) / sizeof(float));
-      const Tensor scratch(*arena, {floats}, DType::kFloat32);
-      bias_gradient(stream, dy.dtype(),
-                    {rows, cols, dy.data(), bias->gradient.data(), scratch.data(),
-                     tape->claim_gradient(*bias)});
-    }
-    if (bias->trainable) tape->finish_use(*bias);
-    if (dy) tape->give_gradient(stream, x_slot, std::move(dy));
-  });
   return y;
 }
 

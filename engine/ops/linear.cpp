@@ -3,6 +3,8 @@
 #include <stdexcept>
 
 #include "engine/gemm.h"
+#include "engine/ops/activation.h"
+#include "kernels/columns.h"
 
 namespace ab {
 namespace {
@@ -25,32 +27,73 @@ Shape with_last(const Shape& shape, int64_t last) {
   }
 }
 
-}  // namespace
+bool trains(const Parameter* bias) {
+  return bias != nullptr && bias->trainable;
+}
 
-Tensor linear(Context& context, const Tensor& x, const Operand& w) {
+// What backward needs to know of a product before it.
+struct Saved {
+  Tensor x;
+  Operand w;
+  Parameter* bias;  // whose gradient is made here
+  int slot;
+};
+
+void give_bias_gradient(Tape& tape, Arena& arena, Stream stream, Parameter& bias,
+                        const Tensor& dy) {
+  const int64_t rows = dy.shape().rows(), cols = dy.shape()[-1];
+  const Tensor scratch(arena, {static_cast<int64_t>(column_scratch_bytes(rows, cols))},
+                       DType::kUint8);
+  bias_gradient(
+      stream, dy.dtype(),
+      {rows, cols, dy.data(), bias.gradient.data(), scratch.data(), tape.claim_gradient(bias)});
+  tape.finish_use(bias);
+}
+
+void backward(Tape& tape, Arena& arena, Stream stream, const Saved& saved) {
+  const Tensor dy = tape.take_gradient(saved.slot);
+  if (!dy) {
+    if (trains(saved.bias)) tape.finish_use(*saved.bias);
+    return saved.w.skip(tape);
+  }
+  if (trains(saved.bias)) give_bias_gradient(tape, arena, stream, *saved.bias, dy);
+  if (saved.w.wants_gradient())
+    saved.w.give_gradient(tape, arena, stream, [&](const Tensor& dw, float beta) {
+      multiply(arena, stream, dy, true, saved.x, false, as_matrix(dw), beta);
+    });
+  if (saved.x.slot < 0) return;
+  Tensor dx(arena, saved.x.shape(), saved.x.dtype());
+  multiply(arena, stream, dy, false, as_matrix(saved.w.value), false, dx);
+  tape.give_gradient(stream, saved.x, std::move(dx));
+}
+
+// y = x w^T + added; backward makes the gradient of `trained`, which is `added` or null.
+Tensor product(Context& context, const Tensor& x, const Operand& w, const Parameter* added,
+               Parameter* trained) {
   const Tensor matrix = as_matrix(w.value);
   if (x.shape()[-1] != matrix.shape()[1])
     throw std::invalid_argument("linear: x " + x.shape().text() + " against w " +
                                 w.value.shape().text());
   Tensor y = context.make(with_last(x.shape(), matrix.shape()[0]));
-  multiply(context.arena, context.stream, x, false, matrix, true, y);
-  if (!context.tape || (x.slot < 0 && !w.wants_gradient())) return y;
-  Tape* tape = context.tape;
-  tape->track(y);
-  w.use(*tape);
-  tape->record([tape, stream = context.stream, arena = &context.arena, x, w, slot = y.slot] {
-    const Tensor dy = tape->take_gradient(slot);
-    if (!dy) return w.skip(*tape);
-    if (w.wants_gradient())
-      w.give_gradient(*tape, *arena, stream, [&](const Tensor& dw, float beta) {
-        multiply(*arena, stream, dy, true, x, false, as_matrix(dw), beta);
-      });
-    if (x.slot < 0) return;
-    Tensor dx(*arena, x.shape(), x.dtype());
-    multiply(*arena, stream, dy, false, as_matrix(w.value), false, dx);
-    tape->give_gradient(stream, x, std::move(dx));
-  });
+  affine(context.arena, context.stream, x, matrix, added ? added->compute : Tensor(), y);
+  if (!context.tape || (x.slot < 0 && !w.wants_gradient() && !trains(trained))) return y;
+  context.tape->track(y);
+  w.use(*context.tape);
+  if (trains(trained)) context.tape->use(*trained);
+  context.tape->record(
+      [tape = context.tape, stream = context.stream, arena = &context.arena,
+       saved = Saved{x, w, trained, y.slot}] { backward(*tape, *arena, stream, saved); });
   return y;
+}
+
+}  // namespace
+
+Tensor linear(Context& context, const Tensor& x, const Operand& w, Parameter* bias) {
+  return product(context, x, w, bias, bias);
+}
+
+Tensor linear_gelu(Context& context, const Tensor& x, const Operand& w, Parameter* bias) {
+  return gelu(context, product(context, x, w, bias, nullptr), bias);
 }
 
 Tensor factor_product(Context& context, Parameter& outer, Parameter& inner, const Shape& shape) {

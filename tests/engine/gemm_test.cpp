@@ -17,6 +17,7 @@ struct Case {
   DType dtype = DType::kFloat32, result = DType::kFloat32;
   int64_t pad = 0;  // how much longer than needed the stored rows are
   int64_t outer = 1, inner = 1;
+  bool bias = false;
 };
 
 // Inner products lie side by side in a row, as attention heads do: row length inner * columns +
@@ -45,7 +46,8 @@ double check(const Case& c) {
   g.outer = c.outer, g.inner = c.inner;
   const auto a = numbers(extent(g.a, c), 1, c.dtype), b = numbers(extent(g.b, c), 2, c.dtype);
   auto before = numbers(extent(g.c, c), 3, c.result);
-  if (c.beta == 0.0f)  // what C held must not matter
+  const auto offsets = numbers(c.n + 1, 4, c.result);  // the bias begins at the second: odd address
+  if (c.beta == 0.0f)                                  // what C held must not matter
     for (float& x : before) x = std::nanf("");
   std::vector<Sum> expected(before.size());
   std::vector<char> written(before.size(), 0);
@@ -59,10 +61,13 @@ double check(const Case& c) {
             sum.add(static_cast<double>(c.alpha) * a[at(g.a, o, i, row, k)] *
                     b[at(g.b, o, i, k, column)]);
           if (c.beta != 0.0f) sum.add(static_cast<double>(c.beta) * before[place]);
+          if (c.bias) sum.add(offsets[column + 1]);
           written[place] = 1;
         }
 
   const Buffer device_a = upload(rig, a, c.dtype), device_b = upload(rig, b, c.dtype);
+  const Buffer device_offsets = upload(rig, offsets, c.result);
+  if (c.bias) g.bias = device_offsets.data().plus_bytes(size_of(c.result));
   std::vector<float> results[2];
   for (auto& result : results) {
     const Buffer device_c = upload(rig, before, c.result);
@@ -144,6 +149,21 @@ TEST_CASE("gemm: batches with the strides of attention heads", "[gemm]") {
         }
 }
 
+TEST_CASE("gemm: a bias goes to every row, wherever it begins", "[gemm]") {
+  for (const DType dtype : {DType::kFloat32, DType::kBFloat16})
+    for (const DType result : {dtype, DType::kFloat32})
+      for (const bool tb : {false, true}) {
+        CAPTURE(name_of(dtype), name_of(result), tb);
+        const auto with_bias = [&](int64_t m, int64_t n, int64_t k, int64_t pad) {
+          return check({m, n, k, false, tb, 1.0f, 0.0f, dtype, result, pad, 1, 1, true});
+        };
+        CHECK(with_bias(1, 1, 1, 0) <= 1.0);
+        CHECK(with_bias(13, 7, 31, 0) <= 1.0);
+        CHECK(with_bias(37, 41, 43, 3) <= 1.0);
+        CHECK(with_bias(17, 257, 263, 0) <= 1.0);  // a primitive on the host
+      }
+}
+
 TEST_CASE("gemm: a long sum is the same to the bit every time", "[gemm]") {
   Rig rig;
   const int64_t m = 96, n = 64, k = 20011;
@@ -196,6 +216,10 @@ TEST_CASE("gemm: arguments that cannot be meant are refused", "[gemm]") {
   GemmArguments g;
   g.m = 2, g.n = 2, g.k = 3;
   g.a = {memory.data(), 2}, g.b = {memory.data(), 2}, g.c = {memory.data(), 2};
+  CHECK_THROWS_AS(rig.device->gemm().multiply(rig.stream, rig.arena, g), std::invalid_argument);
+  const Tensor short_bias(memory.data(), {3}, DType::kFloat32);
+  CHECK_THROWS_AS(affine(rig.arena, rig.stream, a, b, short_bias, c), std::invalid_argument);
+  g.a.ld = 3, g.bias = memory.data(), g.beta = 1.0f;
   CHECK_THROWS_AS(rig.device->gemm().multiply(rig.stream, rig.arena, g), std::invalid_argument);
 }
 

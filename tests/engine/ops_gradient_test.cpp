@@ -12,6 +12,7 @@
 #include "engine/ops/cast.h"
 #include "engine/ops/dropout.h"
 #include "engine/ops/layer_norm.h"
+#include "engine/ops/linear.h"
 #include "engine/ops/loss.h"
 #include "engine/ops/residual.h"
 #include "kernels/philox.h"
@@ -31,6 +32,9 @@ class Bench {
 
   Parameter& parameter(const std::string& name, int64_t size) {
     return store_.add(name, {size}, Role::kNorm);
+  }
+  Parameter& weight(int64_t out, int64_t in) {
+    return store_.add("weight", {out, in}, Role::kWeight);
   }
   void layout() {
     store_.layout();
@@ -150,37 +154,40 @@ TEST_CASE("cross-entropy starts backward by itself") {
       [&](Context& c, const Tensor& x) { return cross_entropy(c, x, bench.labels(6, 5), 0.1f); });
 }
 
-TEST_CASE("layer norm, GELU with bias and a residual sum have the right gradients") {
+TEST_CASE(
+    "layer norm, linear maps with bias and GELU, and a residual sum have the right gradients") {
   Bench bench({4, 6});
+  Parameter& w = bench.weight(6, 6);
   Parameter& gamma = bench.parameter("gamma", 6);
   Parameter& beta = bench.parameter("beta", 6);
   Parameter& first = bench.parameter("first", 6);
   Parameter& second = bench.parameter("second", 6);
   bench.layout();
   bench.check([&](Context& c, const Tensor& x) {
-    Tensor h = bias_gelu(c, layer_norm(c, x, gamma, beta, 0.1f), &first);
-    h = add_bias(c, std::move(h), second);
+    Tensor h = linear_gelu(c, layer_norm(c, x, gamma, beta, 0.1f), w, &first);
+    h = linear(c, h, w, &second);
     return cross_entropy(c, add(c, x, h), bench.labels(4, 6), 0.1f);
   });
-  CHECK(bench.complete() == 4);
+  CHECK(bench.complete() == 5);
 }
 
 TEST_CASE("a parameter used twice collects both gradients and is complete once") {
   Bench bench({3, 4});
   Parameter& bias = bench.parameter("bias", 4);
+  Parameter& w = bench.weight(4, 4);
   bench.layout();
   bench.check([&](Context& c, const Tensor& x) {
-    Tensor h = bias_gelu(c, add(c, x, x), &bias);
-    h = bias_gelu(c, h, &bias);
+    Tensor h = linear_gelu(c, add(c, x, x), w, &bias);
+    h = linear(c, h, w, &bias);
     return cross_entropy(c, h, bench.labels(3, 4), 0.0f);
   });
-  CHECK(bench.complete() == 1);
+  CHECK(bench.complete() == 2);
 }
 
 TEST_CASE("dropout and drop path use one mask forward and backward") {
   Bench bench({5, 3, 4});
   bench.check([&](Context& c, const Tensor& x) {
-    const Tensor h = add_drop_path(c, x, dropout(c, bias_gelu(c, x, nullptr), 0.4f), 0.5f);
+    const Tensor h = add_drop_path(c, x, dropout(c, gelu(c, x), 0.4f), 0.5f);
     return cross_entropy(c, h.reshaped({15, 4}), bench.labels(15, 4), 0.1f);
   });
 }
@@ -218,14 +225,15 @@ TEST_CASE("relu cuts the gradient, and a frozen bias gets none") {
   Bench bench({4, 5});
   Parameter& frozen = bench.parameter("frozen", 5);
   Parameter& bias = bench.parameter("bias", 5);
+  Parameter& w = bench.weight(5, 5);
   frozen.trainable = false;
   bench.layout();
   bench.check([&](Context& c, const Tensor& x) {
-    Tensor h = bias_relu(c, add(c, x, x), bias);
-    h = relu(c, add_bias(c, add(c, x, h), frozen));
+    Tensor h = relu(c, linear(c, add(c, x, x), w, &bias));
+    h = relu(c, linear(c, add(c, x, h), w, &frozen));
     return cross_entropy(c, h, bench.labels(4, 5), 0.1f);
   });
-  CHECK(bench.complete() == 1);
+  CHECK(bench.complete() == 2);
   CHECK_FALSE(frozen.gradient);
 }
 

@@ -62,10 +62,8 @@ TEST_CASE("relu keeps a NaN visible") {
 TEST_CASE("gelu of 0 and of large numbers is 0, x and 0") {
   // Phi(0) = 1/2, so gelu(0) = 0; Phi(9) = 1 - 1e-19 rounds to 1; gelu(-20) = -20 * 3e-89
   // underflows.
-  std::vector<float> z = {0.0f, 8.0f, -21.0f}, bias = {1.0f}, y(3), expected = {0.0f, 9.0f, 0.0f};
-  z[0] = -1.0f;  // plus the bias of 1
-  bias_gelu_forward(kHost, DType::kFloat32, {3, 1, at(z), at(bias), at(y)});
-  CHECK(z == std::vector<float>{0.0f, 9.0f, -20.0f});
+  std::vector<float> z = {0.0f, 9.0f, -20.0f}, y(3), expected = {0.0f, 9.0f, 0.0f};
+  gelu_forward(kHost, DType::kFloat32, 3, at(y), at(z));
   CHECK(y == expected);
 }
 

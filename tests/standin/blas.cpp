@@ -3,6 +3,7 @@
 // for; the product is column-major as the library's.
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "tests/standin/blas_objects.h"
 #include "tests/standin/memory.h"
@@ -12,6 +13,8 @@ namespace ab::standin {
 namespace {
 
 constexpr size_t kWorkspaceAlignment = 256;
+constexpr size_t kBiasAlignment =
+    16;  // epilogues read it in vectors; undocumented, met in the field
 
 cublasStatus_t refuse(const std::string& what) {
   report("cublasLtMatmul: " + what);
@@ -56,6 +59,24 @@ cublasStatus_t check_operands(const BlasProblem& p, const Operands& x) {
   if (x.c == x.d && (p.c.ld != p.d.ld || p.c.batch_stride != p.d.batch_stride))
     return refuse("C and D share memory with different layouts");
   return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t check_bias(const BlasProblem& p) {
+  if (!p.description.has_bias()) return CUBLAS_STATUS_SUCCESS;
+  const void* const bias = p.description.bias;
+  if (!bias) return refuse("an epilogue with a bias, and no bias pointer");
+  if (!in_device_range(bias)) return refuse("a host pointer as bias");
+  if (!aligned(bias, kBiasAlignment)) return refuse("the bias is not aligned to 16 bytes");
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+// One value for each row of D.
+std::vector<float> bias_of(const BlasProblem& p) {
+  std::vector<float> values(p.description.has_bias() ? static_cast<size_t>(p.m) : 0);
+  if (values.empty()) return values;
+  const Strided x{real_address(p.description.bias), p.d.type == CUDA_R_16BF, 1, p.m};
+  for (int64_t i = 0; i < p.m; ++i) values[static_cast<size_t>(i)] = x.get(i, 0);
+  return values;
 }
 
 // Column-major (rows, columns): element (i, j) at i + j ld; a transposed operand swaps the two.
@@ -165,6 +186,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     return status;
   if (const cublasStatus_t status = check_algorithm(p, x, algo); status != CUBLAS_STATUS_SUCCESS)
     return status;
+  if (const cublasStatus_t status = check_bias(p); status != CUBLAS_STATUS_SUCCESS) return status;
   const float scale = *static_cast<const float*>(alpha), keep = *static_cast<const float*>(beta);
   const auto bytes = [](const BlasLayout& l) {
     return static_cast<size_t>(l.extent()) * l.element();
@@ -173,18 +195,21 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     if (!in_device_range(operand)) return refuse("a host pointer where device memory belongs");
   if (workspace_bytes > 0 && !in_device_range(workspace))
     return refuse("a host pointer as workspace");
-  const Access accesses[] = {{a, bytes(p.a), false},
-                             {b, bytes(p.b), false},
-                             {c, keep != 0.0f ? bytes(p.c) : 0, false},
-                             {workspace, workspace_bytes, true},
-                             {d, bytes(p.d), true}};
+  const Access accesses[] = {
+      {a, bytes(p.a), false},
+      {b, bytes(p.b), false},
+      {c, keep != 0.0f ? bytes(p.c) : 0, false},
+      {workspace, workspace_bytes, true},
+      {p.description.bias, p.description.has_bias() ? p.m * p.d.element() : size_t{0}, false},
+      {d, bytes(p.d), true}};
   if (enqueue(stream, "cublasLtMatmul", accesses) != cudaSuccess)
     return CUBLAS_STATUS_EXECUTION_FAILED;
   const bool ta = p.description.transpose_a != CUBLAS_OP_N;
   const bool tb = p.description.transpose_b != CUBLAS_OP_N;
+  const std::vector<float> bias = bias_of(p);
   for (int32_t i = 0; i < p.d.batch; ++i)
     product(p.m, p.n, p.k, scale, view(a, p.a, ta, i), view(b, p.b, tb, i), keep,
-            view(c, p.c, false, i), view(d, p.d, false, i));
+            view(c, p.c, false, i), view(d, p.d, false, i), bias);
   return CUBLAS_STATUS_SUCCESS;
 }
 

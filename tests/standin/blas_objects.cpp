@@ -31,9 +31,10 @@ uint64_t BlasProblem::key() const {
     hash = (hash ^ static_cast<uint64_t>(word)) * 0x100000001b3;
     hash ^= hash >> 29;
   };
-  for (const int64_t word : {m, n, k, static_cast<int64_t>(description.compute),
-                             static_cast<int64_t>(description.transpose_a),
-                             static_cast<int64_t>(description.transpose_b)})
+  for (const int64_t word :
+       {m, n, k, static_cast<int64_t>(description.compute),
+        static_cast<int64_t>(description.transpose_a),
+        static_cast<int64_t>(description.transpose_b), static_cast<int64_t>(description.epilogue)})
     add(word);
   for (const BlasLayout* x : {&a, &b, &c, &d})
     for (const int64_t word :
@@ -51,6 +52,18 @@ bool wrong(const char* function, const std::string& what) {
 
 std::string extents(const BlasLayout& x) {
   return "(" + std::to_string(x.rows) + ", " + std::to_string(x.columns) + ")";
+}
+
+// What holds of an epilogue before an address is looked at.
+bool check_epilogue(const char* function, const BlasProblem& p) {
+  const BlasDescription& how = p.description;
+  if (how.epilogue != CUBLASLT_EPILOGUE_DEFAULT && !how.has_bias())
+    return wrong(function, "epilogue " + std::to_string(how.epilogue) + " has no stand-in");
+  if (!how.has_bias()) return true;
+  if (how.bias_type >= 0 && how.bias_type != static_cast<int32_t>(p.d.type))
+    return wrong(function, "the bias has another type than D");
+  if (p.d.batch > 1) return wrong(function, "a bias for a batch has no stand-in");
+  return true;
 }
 
 bool check_layout(const char* function, const char* name, const BlasLayout& x) {
@@ -100,7 +113,7 @@ bool make_problem(const char* function, cublasLtMatmulDesc_t description, cublas
     return wrong(function, "TF32 is a way to multiply fp32 matrices");
   for (const BlasLayout* x : {&p.a, &p.b, &p.c})
     if (x->batch != p.d.batch) return wrong(function, "batch counts differ");
-  return true;
+  return check_epilogue(function, p);
 }
 
 }  // namespace ab::standin
@@ -157,6 +170,12 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t description,
       return take(__func__, d->transpose_b, value, bytes);
     case CUBLASLT_MATMUL_DESC_POINTER_MODE:
       return take(__func__, d->pointers, value, bytes);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE:
+      return take(__func__, d->epilogue, value, bytes);
+    case CUBLASLT_MATMUL_DESC_BIAS_POINTER:
+      return take(__func__, d->bias, value, bytes);
+    case CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE:
+      return take(__func__, d->bias_type, value, bytes);
     default:
       return unknown(__func__, attribute);
   }

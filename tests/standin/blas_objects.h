@@ -27,6 +27,11 @@ struct BlasDescription {
   cudaDataType scale = CUDA_R_32F;
   cublasOperation_t transpose_a = CUBLAS_OP_N, transpose_b = CUBLAS_OP_N;
   cublasLtPointerMode_t pointers = CUBLASLT_POINTER_MODE_HOST;
+  cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
+  const void* bias = nullptr;
+  int32_t bias_type = -1;  // as D
+
+  bool has_bias() const { return epilogue == CUBLASLT_EPILOGUE_BIAS; }
 };
 
 struct BlasPreference {

@@ -1,10 +1,8 @@
-// Planted faults in calls of cuBLASLt, cuDNN and cuSOLVER: leading dimensions, workspaces,
-// alignment, descriptors used too late, algorithms used for what they were not chosen for.
-#include <cublasLt.h>
+// Planted faults in calls of cuDNN and cuSOLVER: leading dimensions, workspaces, descriptors used
+// too early and too late.
 #include <cudnn.h>
 #include <cusolverDn.h>
 
-#include <cstring>
 #include <vector>
 
 #include "tests/catch.h"
@@ -12,118 +10,6 @@
 
 namespace ab::standin {
 namespace {
-
-// D (m, n) = A (m, k) B (k, n), column-major, all ones.
-struct Product {
-  static constexpr int64_t m = 3, n = 2, k = 200;
-
-  Product() {
-    cublasLtCreate(&handle);
-    cublasLtMatmulDescCreate(&how, CUBLAS_COMPUTE_32F, CUDA_R_32F);
-    cublasLtMatrixLayoutCreate(&a, CUDA_R_32F, m, k, m);
-    cublasLtMatrixLayoutCreate(&b, CUDA_R_32F, k, n, k);
-    cublasLtMatrixLayoutCreate(&d, CUDA_R_32F, m, n, m);
-    const std::vector<float> ones(k * 4, 1.0f);
-    for (void** memory : {&a_data, &b_data, &d_data, &workspace}) {
-      cudaMalloc(memory, ones.size() * sizeof(float));
-      cudaMemcpy(*memory, ones.data(), ones.size() * sizeof(float), cudaMemcpyHostToDevice);
-    }
-    cublasLtMatmulPreferenceCreate(&preference);
-    const uint64_t most = 4096;
-    cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                                         &most, sizeof most);
-  }
-  ~Product() {
-    for (void* memory : {a_data, b_data, d_data, workspace}) cudaFree(memory);
-  }
-  cublasStatus_t ask() {
-    int found = 0;
-    cublasLtMatmulHeuristicResult_t result{};
-    const cublasStatus_t status =
-        cublasLtMatmulAlgoGetHeuristic(handle, how, a, b, d, d, preference, 1, &result, &found);
-    algorithm = result.algo;
-    needed = result.workspaceSize;
-    return status;
-  }
-  cublasStatus_t run(size_t workspace_bytes) {
-    const float one = 1.0f, zero = 0.0f;
-    return cublasLtMatmul(handle, how, &one, a_data, a, b_data, b, &zero, d_data, d, d_data, d,
-                          &algorithm, workspace, workspace_bytes, nullptr);
-  }
-
-  cublasLtHandle_t handle;
-  cublasLtMatmulDesc_t how;
-  cublasLtMatrixLayout_t a, b, d;
-  cublasLtMatmulPreference_t preference;
-  cublasLtMatmulAlgo_t algorithm{};
-  size_t needed = 0;
-  void *a_data, *b_data, *d_data, *workspace;
-};
-
-TEST_CASE("cublasLt: a product as it should be") {
-  Product p;
-  REQUIRE(p.ask() == CUBLAS_STATUS_SUCCESS);
-  CHECK(p.needed == 2 * sizeof(float) * Product::m * Product::n);
-  REQUIRE(p.run(p.needed) == CUBLAS_STATUS_SUCCESS);
-  float d[6];
-  cudaMemcpy(d, p.d_data, sizeof d, cudaMemcpyDeviceToHost);
-  for (const float x : d) CHECK(x == 200.0f);
-  CHECK_THAT(take_faults(), faults({}));
-}
-
-TEST_CASE("cublasLt: a leading dimension below the rows") {
-  Product p;
-  cublasLtMatrixLayoutDestroy(p.b);
-  cublasLtMatrixLayoutCreate(&p.b, CUDA_R_32F, Product::k, Product::n, Product::k - 1);
-  CHECK(p.ask() == CUBLAS_STATUS_INVALID_VALUE);
-  CHECK(p.run(0) == CUBLAS_STATUS_INVALID_VALUE);
-  CHECK_THAT(take_faults(), faults({"leading dimension 199 of B", "leading dimension 199 of B"}));
-}
-
-TEST_CASE("cublasLt: a leading dimension that leads out of the allocation") {
-  Product p;
-  cublasLtMatrixLayoutDestroy(p.b);
-  cublasLtMatrixLayoutCreate(&p.b, CUDA_R_32F, Product::k, Product::n, 4 * Product::k);
-  REQUIRE(p.ask() == CUBLAS_STATUS_SUCCESS);
-  CHECK(p.run(p.needed) == CUBLAS_STATUS_EXECUTION_FAILED);
-  CHECK_THAT(take_faults(), faults({"passes the end of its allocation"}));
-}
-
-TEST_CASE("cublasLt: a layout used after its destruction") {
-  Product p;
-  REQUIRE(p.ask() == CUBLAS_STATUS_SUCCESS);
-  cublasLtMatrixLayoutDestroy(p.a);
-  CHECK(p.run(p.needed) == CUBLAS_STATUS_INVALID_VALUE);
-  CHECK_THAT(take_faults(), faults({"a matrix layout used after its destruction"}));
-}
-
-TEST_CASE("cublasLt: too small a workspace, an algorithm for another shape, a crooked pointer") {
-  Product p;
-  REQUIRE(p.ask() == CUBLAS_STATUS_SUCCESS);
-  CHECK(p.run(p.needed - 4) == CUBLAS_STATUS_INVALID_VALUE);
-  CHECK_THAT(take_faults(), faults({"workspace of 44 bytes, the algorithm needs 48"}));
-  const cublasOperation_t transposed = CUBLAS_OP_T;
-  cublasLtMatrixLayoutCreate(&p.b, CUDA_R_32F, Product::n, Product::k, Product::n);
-  cublasLtMatmulDescSetAttribute(p.how, CUBLASLT_MATMUL_DESC_TRANSB, &transposed,
-                                 sizeof transposed);
-  CHECK(p.run(p.needed) == CUBLAS_STATUS_INVALID_VALUE);
-  CHECK_THAT(take_faults(), faults({"chosen for another problem"}));
-  REQUIRE(p.ask() == CUBLAS_STATUS_SUCCESS);
-  p.a_data = static_cast<char*>(p.a_data) + 4;
-  CHECK(p.run(p.needed) == CUBLAS_STATUS_INVALID_VALUE);
-  CHECK_THAT(take_faults(), faults({"A is not aligned to the 256 bytes"}));
-  p.a_data = static_cast<char*>(p.a_data) - 4;
-}
-
-TEST_CASE("cublasLt: a host pointer where a matrix belongs") {
-  Product p;
-  REQUIRE(p.ask() == CUBLAS_STATUS_SUCCESS);
-  alignas(256) static float host[800] = {};
-  void* const device = std::exchange(p.a_data, host);
-  CHECK(p.run(p.needed) == CUBLAS_STATUS_INVALID_VALUE);
-  CHECK_THAT(take_faults(), faults({"a host pointer"}));
-  p.a_data = device;
-}
 
 TEST_CASE("cudnn: descriptors are set, then finalized, then read, and not used once destroyed") {
   cudnnBackendDescriptor_t tensor;

@@ -1,7 +1,5 @@
 #include "tests/standin/product.h"
 
-#include <vector>
-
 namespace ab::standin {
 namespace {
 
@@ -15,7 +13,7 @@ std::vector<float> packed(int64_t rows, int64_t columns, const Strided& x) {
 }  // namespace
 
 void product(int64_t m, int64_t n, int64_t k, float alpha, const Strided& a, const Strided& b,
-             float beta, const Strided& c, const Strided& d) {
+             float beta, const Strided& c, const Strided& d, const std::vector<float>& bias) {
   const std::vector<float> left = packed(m, k, a), right = packed(k, n, b);
   std::vector<float> sums(static_cast<size_t>(n));
   for (int64_t i = 0; i < m; ++i) {
@@ -27,8 +25,9 @@ void product(int64_t m, int64_t n, int64_t k, float alpha, const Strided& a, con
 #pragma omp simd
       for (int64_t j = 0; j < n; ++j) sum[j] += factor * row[j];
     }
+    const float offset = bias.empty() ? 0.0f : bias[i];
     for (int64_t j = 0; j < n; ++j)
-      d.set(i, j, alpha * sum[j] + (beta != 0.0f ? beta * c.get(i, j) : 0.0f));
+      d.set(i, j, alpha * sum[j] + (beta != 0.0f ? beta * c.get(i, j) : 0.0f) + offset);
   }
 }
 

@@ -2,6 +2,7 @@
 // fp32 or bf16 in memory, summed in float in the order of k. Addresses are real ones.
 #pragma once
 #include <cstdint>
+#include <vector>
 
 #include "kernels/numbers.h"
 
@@ -26,8 +27,9 @@ struct Strided {
   }
 };
 
-// a (m, k), b (k, n), c and d (m, n); c is not read when beta is 0.
+// a (m, k), b (k, n), c and d (m, n); c is not read when beta is 0. bias: one value for each row,
+// added before d is rounded, or none.
 void product(int64_t m, int64_t n, int64_t k, float alpha, const Strided& a, const Strided& b,
-             float beta, const Strided& c, const Strided& d);
+             float beta, const Strided& c, const Strided& d, const std::vector<float>& bias = {});
 
 }  // namespace ab::standin
