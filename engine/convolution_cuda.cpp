@@ -36,6 +36,17 @@ struct Product {
   }
 };
 
+// The bias is fp32, and so is the sum that takes it: bf16 is rounded to once, at the end.
+void forward_product(Stream stream, Arena& arena, const Product& p, DevicePtr bias, bool relu) {
+  const DType dtype = p.y.dtype();
+  const bool wide = bias && dtype != DType::kFloat32;
+  const Tensor sum = wide ? Tensor(arena, p.y.shape(), DType::kFloat32) : p.y;
+  affine(arena, stream, p.x, p.w,
+         bias ? Tensor(bias, {p.y.shape()[-1]}, DType::kFloat32) : Tensor(), sum);
+  if (wide) cast(stream, sum.elements(), sum.data(), DType::kFloat32, p.y.data(), dtype);
+  if (relu) relu_forward(stream, dtype, p.y.elements(), p.y.data(), p.y.data());
+}
+
 int64_t filter_elements(const ConvolutionShape& s) {
   return s.out_channels * s.kernel_h * s.kernel_w * s.in_channels;
 }
@@ -46,22 +57,17 @@ CudaConvolution::CudaConvolution(Device& device) : device_(device) {}
 
 void CudaConvolution::forward(Stream stream, Arena& arena, const ConvolutionShape& s, DType dtype,
                               DevicePtr x, DevicePtr w, DevicePtr bias, bool relu, DevicePtr y) {
-  bool finished = false;
-  if (is_product(s)) {
-    const Product p(s, dtype, dtype, x, w, y);
-    multiply(arena, stream, p.x, false, p.w, true, p.y);
-  } else {
-    device_.flops += s.flops();
-    const ConvolutionGraph& plan =
-        this->plan({s, dtype, Pass::kForward, static_cast<bool>(bias), relu, device_.tf32});
-    finished = plan.whole();
-    const bool fused = finished && bias;
-    const Aligned filter(arena, stream, w, filter_elements(s) * size_of(dtype), true);
-    const Aligned offsets(arena, stream, fused ? bias : DevicePtr(), s.out_channels * sizeof(float),
-                          true);
-    run(stream, arena, plan, {x, filter.data(), y, offsets.data()});
-  }
-  if (finished) return;
+  if (is_product(s))
+    return forward_product(stream, arena, Product(s, dtype, dtype, x, w, y), bias, relu);
+  device_.flops += s.flops();
+  const ConvolutionGraph& plan =
+      this->plan({s, dtype, Pass::kForward, static_cast<bool>(bias), relu, device_.tf32});
+  const bool fused = plan.whole() && bias;
+  const Aligned filter(arena, stream, w, filter_elements(s) * size_of(dtype), true);
+  const Aligned offsets(arena, stream, fused ? bias : DevicePtr(), s.out_channels * sizeof(float),
+                        true);
+  run(stream, arena, plan, {x, filter.data(), y, offsets.data()});
+  if (plan.whole()) return;
   const int64_t rows = s.batch * s.out_height() * s.out_width();
   if (relu)
     bias_relu_forward(stream, dtype, {rows, s.out_channels, y, bias, y});

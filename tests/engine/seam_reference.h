@@ -1,7 +1,5 @@
-// For the tests of the seams: numbers on a device and back, and float64 references with an error
-// bound. A sum of n products in fp32, in any order, is off by less than (n + 2) 2^-23 sum |terms|;
-// storing it in bf16 adds 2^-8 of its value. So a reference carries the sum of magnitudes beside
-// the value.
+// For the tests of the seams: numbers on a device and back, and how far a result is from its
+// float64 reference as a share of what tools/bench/seam_bound.h allows.
 #pragma once
 #include <cmath>
 #include <cstring>
@@ -14,6 +12,7 @@
 #include "kernels/philox.h"
 #include "tests/catch.h"
 #include "tests/device_under_test.h"
+#include "tools/bench/seam_bound.h"
 
 namespace ab::test {
 
@@ -58,24 +57,13 @@ inline std::vector<float> download(Rig& rig, DevicePtr data, int64_t count,
   return values;
 }
 
-struct Sum {
-  double value = 0.0, magnitude = 0.0;
-  double narrowed = 0.0;  // a partial sum that may have been stored in bf16 on the way
-  void add(double term) {
-    value += term;
-    magnitude += std::fabs(term);
-  }
-};
-
 // Largest |actual - expected| as a share of what is allowed: at most 1 passes.
 inline double worst(const std::vector<float>& actual, const std::vector<Sum>& expected,
                     int64_t terms, DType dtype) {
   REQUIRE(actual.size() == expected.size());
   double worst = 0.0;
   for (size_t i = 0; i < actual.size(); ++i) {
-    double allowed = static_cast<double>(terms + 2) * 0x1p-23 * expected[i].magnitude + 1e-30;
-    allowed += 0x1p-8 * std::fabs(expected[i].narrowed);
-    if (dtype == DType::kBFloat16) allowed += 0x1p-8 * std::fabs(expected[i].value);
+    const double allowed = allowed_error(expected[i], terms, dtype);
     const double share = std::fabs(actual[i] - expected[i].value) / allowed;
     if (!(share <= worst)) worst = share;  // NaN is taken over
   }
