@@ -207,9 +207,12 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
   const bool ta = p.description.transpose_a != CUBLAS_OP_N;
   const bool tb = p.description.transpose_b != CUBLAS_OP_N;
   const std::vector<float> bias = bias_of(p);
-  for (int32_t i = 0; i < p.d.batch; ++i)
-    product(p.m, p.n, p.k, scale, view(a, p.a, ta, i), view(b, p.b, tb, i), keep,
-            view(c, p.c, false, i), view(d, p.d, false, i), bias);
+  for (int32_t i = 0; i < p.d.batch; ++i) {
+    Strided left = view(a, p.a, ta, i), right = view(b, p.b, tb, i);
+    left.as_tf32 = right.as_tf32 = p.description.compute == CUBLAS_COMPUTE_32F_FAST_TF32;
+    product(p.m, p.n, p.k, scale, left, right, keep, view(c, p.c, false, i), view(d, p.d, false, i),
+            bias);
+  }
   return CUBLAS_STATUS_SUCCESS;
 }
 

@@ -85,6 +85,7 @@ struct ncclComm {
     int rank = 0;
   };
   std::unique_ptr<Split> split;
+  std::string name;  // commName, for faults
 };
 
 namespace ab::standin {

@@ -29,6 +29,7 @@ ncclComm* make_comm(const ncclConfig_t* config) {
   ncclComm* const comm = communicators().create();
   comm->blocking = !config || config->blocking != 0;
   comm->device = current_device();
+  comm->name = config && config->commName ? config->commName : "";
   comm->joining = true;
   comm->unasked = 1;
   comm->since = std::chrono::steady_clock::now();
@@ -75,6 +76,7 @@ void advance_split(ncclComm& comm) {
   if (round.done) {
     std::tie(comm.clique, comm.rank) = round.children.at(comm.split->rank);
     comm.split.reset();
+    if (!comm.name.empty()) comm.clique->name = comm.name;
     join(comm, *comm.clique);
   } else if (!parent.broken.empty()) {
     comm.error = ncclRemoteError;
@@ -181,8 +183,8 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id
     std::lock_guard lock(collective_mutex());
     auto& clique = meetings()[number];
     if (!clique)
-      clique = std::make_shared<Clique>(
-          ranks, config && config->commName ? config->commName : "communicator");
+      clique =
+          std::make_shared<Clique>(ranks, (*comm)->name.empty() ? "communicator" : (*comm)->name);
     (*comm)->clique = clique;
     (*comm)->rank = rank;
     if (clique->size != ranks)

@@ -9,6 +9,7 @@
 
 #include "kernels/numbers.h"
 #include "tests/standin/dnn.h"
+#include "tests/standin/product.h"
 
 namespace ab::standin {
 namespace {
@@ -34,9 +35,8 @@ void write(const DnnTensor& tensor, const Values& values, void* to) {
   }
 }
 
-// 10 bits of mantissa, to nearest.
 void round_to_tf32(Values& values) {
-  for (float& value : values) value = float_of((bits_of(value) + 0x1000u) & ~0x1fffu);
+  for (float& value : values) value = tf32(value);
 }
 
 // Calls f(x offset, w offset, y offset) for every pair of an input and an output pixel that a
@@ -121,6 +121,8 @@ void relu(const DnnOperation& op, std::map<int64_t, Values>& values) {
   values[op.y] = std::move(result);
 }
 
+std::atomic<size_t> more_workspace = 0;
+
 bool channels_in_eights(const DnnGraph& graph) {
   const auto& w = graph.tensor(graph.operations[0].w).dims;
   return w[0] % 8 == 0 && w[1] % 8 == 0;
@@ -146,9 +148,13 @@ std::vector<cudnnBackendNumericalNote_t> dnn_notes(const DnnGraph& graph, int64_
   return notes;
 }
 
+void set_engine_workspace(size_t bytes) {
+  more_workspace = bytes;
+}
+
 size_t dnn_workspace(const DnnGraph& graph, int64_t engine) {
   if (engine != 1) return 0;
-  return graph.tensor(graph.operations[0].w).bytes() + 512;
+  return graph.tensor(graph.operations[0].w).bytes() + 512 + more_workspace;
 }
 
 bool dnn_supports(const DnnGraph& graph, int64_t engine) {

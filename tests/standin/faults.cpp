@@ -17,7 +17,7 @@ namespace {
 struct Faults {
   std::mutex mutex;
   std::vector<std::string> texts;
-  std::map<std::string, int> failing;
+  std::map<std::string, int> failing, calls;
 };
 
 void complain_at_exit();
@@ -66,8 +66,14 @@ void fail_next(const std::string& function, int code) {
   faults().failing[function] = code;
 }
 
+int calls_of(const std::string& function) {
+  std::lock_guard lock(faults().mutex);
+  return faults().calls[function];
+}
+
 int injected(const char* function) {
   std::lock_guard lock(faults().mutex);
+  ++faults().calls[function];
   auto& failing = faults().failing;
   const auto found = failing.find(function);
   if (found == failing.end()) return 0;

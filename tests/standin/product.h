@@ -8,15 +8,22 @@
 
 namespace ab::standin {
 
+// 10 bits of mantissa, to nearest: what tensor cores take of an fp32 operand.
+inline float tf32(float value) {
+  return float_of((bits_of(value) + 0x1000u) & ~0x1fffu);
+}
+
 struct Strided {
   void* data = nullptr;
   bool bf16 = false;
   int64_t row_stride = 1, column_stride = 1;
+  bool as_tf32 = false;  // an operand that is rounded on its way
 
   float get(int64_t i, int64_t j) const {
     const int64_t at = i * row_stride + j * column_stride;
-    return bf16 ? load(static_cast<const BFloat16*>(data)[at])
-                : static_cast<const float*>(data)[at];
+    if (bf16) return load(static_cast<const BFloat16*>(data)[at]);
+    const float value = static_cast<const float*>(data)[at];
+    return as_tf32 ? tf32(value) : value;
   }
   void set(int64_t i, int64_t j, float value) const {
     const int64_t at = i * row_stride + j * column_stride;

@@ -25,6 +25,10 @@ const std::string& last_fault();
 // The next call of that vendor function does nothing and returns `code`; of cuSOLVER's drivers, it
 // says so in its info.
 void fail_next(const std::string& function, int code);
+// How often a vendor function that can be made to fail was called.
+int calls_of(const std::string& function);
+// What cuDNN's engine with a workspace asks for from now on, beside its filter; 0: as always.
+void set_engine_workspace(size_t bytes);
 
 // How long a collective, an initialisation or a split waits for the other ranks.
 void set_collective_timeout(double seconds);
