@@ -1,60 +1,28 @@
-// bench_kernels: times the benchmark rows of the operation case table.
-// Buffers are rotated past the last cache, each call is timed alone, the median counts. The ceiling
-// is a copy through the same launch and threads, measured in the same run; share = bytes per second
-// over the ceiling's (bytes: every input read once, every output written once).
+// bench_kernels: times the benchmark rows of the operation case table, and the seams on shapes of
+// the models. Buffers are rotated past the last cache, each call is timed alone, the median counts.
+// Ceilings are measured in the same run: for kernels a copy through the same launch and threads,
+// share = bytes per second over the ceiling's (bytes: every input read once, every output written
+// once); for seams the fastest matrix product of their type, share = operations per second over it.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <regex>
 
 #include "engine/error.h"
 #include "kernels/cast.h"
 #include "tools/bench/case_runner.h"
+#include "tools/bench/ceiling.h"
+#include "tools/bench/seam_runner.h"
+#include "tools/bench/timing.h"
 #include "tools/train/exit_codes.h"
 
 namespace {
 
 using namespace ab;
-
-constexpr size_t kRotatedBytes = size_t{256} << 20;  // well past any last-level cache
-constexpr int kRounds = 12, kLeastCalls = 20;
-
-// Copies of a row's buffers, so that no call finds its data in a cache.
-struct BufferSets {
-  std::vector<std::vector<Buffer>> sets;
-  std::vector<std::vector<DevicePtr>> pointers;
-
-  BufferSets(Device& device, const std::vector<size_t>& bytes, const std::vector<DevicePtr>& from) {
-    size_t total = 1;
-    for (const size_t b : bytes) total += b;
-    const size_t count = std::clamp<size_t>(kRotatedBytes / total + 1, 2, 64);
-    for (size_t s = 0; s < count; ++s) {
-      sets.emplace_back();
-      pointers.emplace_back();
-      for (size_t b = 0; b < bytes.size(); ++b) {
-        sets[s].emplace_back(device, std::max<size_t>(bytes[b], 1));
-        pointers[s].push_back(sets[s][b].data());
-        if (from.empty())
-          device.runtime().zero(device.stream(), pointers[s][b], bytes[b]);
-        else
-          device.runtime().copy(device.stream(), pointers[s][b], from[b], bytes[b]);
-      }
-    }
-  }
-};
-
-template <class Call>
-double seconds_of(Device& device, const BufferSets& sets, double quantile, Call call) {
-  std::vector<double> seconds;
-  for (int round = 0; round < kRounds || seconds.size() < kLeastCalls; ++round)
-    for (const auto& pointers : sets.pointers) {
-      const double taken = device.runtime().time(device.stream(), [&] { call(pointers); });
-      if (round > 0) seconds.push_back(taken);  // the first round warms up
-    }
-  std::sort(seconds.begin(), seconds.end());
-  return seconds[static_cast<size_t>(quantile * static_cast<double>(seconds.size()))];
-}
 
 // Bytes per second of reading and writing. The fast tenth counts, not the median: a ceiling that
 // another program's load has lowered would flatter every kernel.
@@ -67,8 +35,31 @@ double copy_ceiling(Device& device) {
   return 8.0 * kElements / seconds;
 }
 
-nlohmann::json measure(Device& device, const std::string& device_name, const KernelCase& row,
-                       double ceiling) {
+// Ceilings of this run, each measured when the first row asks for it.
+class Ceilings {
+ public:
+  explicit Ceilings(Device& device) : device_(device) {}
+  double copy() { return copy_ > 0.0 ? copy_ : copy_ = copy_ceiling(device_); }
+  double gemm(DType dtype) {
+    double& known = gemm_[dtype];
+    return known > 0.0 ? known : known = gemm_ceiling(device_, dtype) * 1e9;
+  }
+
+ private:
+  Device& device_;
+  double copy_ = 0.0;
+  std::map<DType, double> gemm_;
+};
+
+nlohmann::json result(const char* device, const auto& row, double seconds, double share,
+                      bool agrees) {
+  return {{"kernel", row.kernel},        {"device", device},   {"shape", row.shape},
+          {"dtype", name_of(row.dtype)}, {"seconds", seconds}, {"bytes", row.bytes},
+          {"flops", row.flops},          {"share", share},     {"agrees", agrees}};
+}
+
+nlohmann::json measure(Device& device, const char* device_name, const KernelCase& row,
+                       Ceilings& ceilings) {
   CaseRunner runner(device, row);
   runner.run();
   const bool agrees = runner.compare().agrees();
@@ -78,39 +69,83 @@ nlohmann::json measure(Device& device, const std::string& device_name, const Ker
   const BufferSets sets(device, bytes, runner.pointers());
   const double seconds = seconds_of(
       device, sets, 0.5, [&](const std::vector<DevicePtr>& p) { row.run(device.stream(), p); });
-  return {{"kernel", row.kernel}, {"device", device_name},
-          {"shape", row.shape},   {"dtype", name_of(row.dtype)},
-          {"seconds", seconds},   {"bytes", row.bytes},
-          {"flops", row.flops},   {"share", row.bytes / seconds / ceiling},
-          {"agrees", agrees}};
+  return result(device_name, row, seconds, row.bytes / seconds / ceilings.copy(), agrees);
 }
 
-void print_row(const nlohmann::json& r) {
-  const double seconds = r["seconds"], bytes = r["bytes"], share = r["share"];
-  std::printf("%-24s %-14s %-5s %10.1f %8.1f %6.0f%%  %s\n", r["kernel"].get<std::string>().c_str(),
+nlohmann::json measure(Device& device, const char* device_name, const SeamCase& row,
+                       Ceilings& ceilings) {
+  SeamRunner runner(device, row);
+  const bool agrees = runner.worst_error() <= 1.0;
+  const BufferSets sets(device, runner.bytes(), runner.pointers());
+  const double seconds =
+      seconds_of(device, sets, 0.5, [&](const std::vector<DevicePtr>& p) { runner.run(p); });
+  return result(device_name, row, seconds, row.flops / seconds / ceilings.gemm(row.dtype), agrees);
+}
+
+// rate: the row's column before the share, in 1e9 per second.
+void print_row(const nlohmann::json& r, const char* rate) {
+  const double seconds = r["seconds"], amount = r[rate], share = r["share"];
+  std::printf("%-26s %-26s %-5s %10.1f %8.1f %6.0f%%  %s\n", r["kernel"].get<std::string>().c_str(),
               r["shape"].get<std::string>().c_str(), r["dtype"].get<std::string>().c_str(),
-              seconds * 1e6, bytes / seconds * 1e-9, share * 100.0, r["agrees"] ? "yes" : "NO");
+              seconds * 1e6, amount / seconds * 1e-9, share * 100.0, r["agrees"] ? "yes" : "NO");
+  std::fflush(stdout);
 }
 
-int run(const std::string& filter, const std::string& device_name, bool json) {
-  const DeviceKind kind = device_name == "cuda" ? DeviceKind::kCuda : DeviceKind::kHost;
+void print_head(const std::string& title, const char* rate) {
+  std::printf("%s\n%-26s %-26s %-5s %10s %8s %7s  %s\n", title.c_str(), "kernel", "shape", "dtype",
+              "us", rate, "share", "agrees");
+}
+
+struct Bench {
+  std::string filter = ".", device = "host";
+  bool json = false;
+  std::string save;  // a file for the list, beside what is printed
+};
+
+// The rows of `cases` that the filter takes, measured, printed and added to `rows`.
+template <class Case>
+void run_rows(const Bench& bench, Device& device, Ceilings& ceilings, std::vector<Case> cases,
+              nlohmann::json& rows) {
+  constexpr bool kSeams = std::is_same_v<Case, SeamCase>;
+  const std::regex pattern(bench.filter);
+  std::erase_if(cases, [&](const Case& row) { return !std::regex_search(row.kernel, pattern); });
+  if (cases.empty()) return;
+  if (!bench.json && kSeams) {
+    std::string title = device.description() + ", GEMM ceiling";
+    for (const DType dtype : {DType::kFloat32, DType::kBFloat16})
+      title += std::string(dtype == DType::kFloat32 ? " " : ", ") + name_of(dtype) + " " +
+               std::to_string(std::lround(ceilings.gemm(dtype) * 1e-9)) + " GF/s";
+    print_head(title, "GF/s");
+  } else if (!bench.json) {
+    char title[160];
+    std::snprintf(title, sizeof title, "%s, copy ceiling %.1f GB/s (read + write)",
+                  device.description().c_str(), ceilings.copy() * 1e-9);
+    print_head(title, "GB/s");
+  }
+  for (const Case& row : cases) {
+    rows.push_back(measure(device, bench.device.c_str(), row, ceilings));
+    if (!bench.json) print_row(rows.back(), kSeams ? "flops" : "bytes");
+  }
+}
+
+void save(const nlohmann::json& rows, const std::string& path) {
+  std::ofstream file(path);
+  file << rows.dump(2) << std::endl;
+  if (!file) throw ConfigError("--save " + path + ": cannot be written");
+}
+
+int run(const Bench& bench) {
+  const DeviceKind kind = bench.device == "cuda" ? DeviceKind::kCuda : DeviceKind::kHost;
   const auto device = Device::create(kind);
-  const std::regex pattern(filter);
-  const double ceiling = copy_ceiling(*device);
+  Ceilings ceilings(*device);
   nlohmann::json rows = nlohmann::json::array();
-  if (!json) {
-    std::printf("%s, copy ceiling %.1f GB/s (read + write)\n", device->description().c_str(),
-                ceiling * 1e-9);
-    std::printf("%-24s %-14s %-5s %10s %8s %7s  %s\n", "kernel", "shape", "dtype", "us", "GB/s",
-                "share", "agrees");
-  }
-  for (const KernelCase& row : kernel_cases()) {
-    if (!row.benchmark || !std::regex_search(row.kernel, pattern)) continue;
-    rows.push_back(measure(*device, device_name, row, ceiling));
-    if (!json) print_row(rows.back());
-  }
-  if (rows.empty()) throw ConfigError("--filter " + filter + ": no kernel has such a name");
-  if (json) std::printf("%s\n", rows.dump(2).c_str());
+  std::vector<KernelCase> kernels = kernel_cases();
+  std::erase_if(kernels, [](const KernelCase& row) { return !row.benchmark; });
+  run_rows(bench, *device, ceilings, std::move(kernels), rows);
+  run_rows(bench, *device, ceilings, seam_cases(images_for(kind)), rows);
+  if (rows.empty()) throw ConfigError("--filter " + bench.filter + ": no kernel has such a name");
+  if (bench.json) std::printf("%s\n", rows.dump(2).c_str());
+  if (!bench.save.empty()) save(rows, bench.save);
   return std::all_of(rows.begin(), rows.end(), [](const auto& r) { return bool(r["agrees"]); }) ? 0
                                                                                                 : 1;
 }
@@ -119,20 +154,23 @@ int run(const std::string& filter, const std::string& device_name, bool json) {
 
 int main(int argc, char** argv) {
   return ab::guarded([&] {
-    CLI::App app{"Times the handwritten kernels against the copy bandwidth of this machine."};
-    std::string filter = ".", device = "host";
-    bool json = false;
-    app.add_option("--filter", filter, "regular expression over kernel names");
-    app.add_option("--device", device, "host or cuda")->check(CLI::IsMember({"host", "cuda"}));
-    app.add_flag("--json", json, "print one JSON list and nothing else");
+    CLI::App app{
+        "Times the handwritten kernels against the copy bandwidth of this machine, and the seams\n"
+        "(gemm_, convolution_, decompose_) against its fastest matrix product; checks every row."};
+    Bench bench;
+    app.add_option("--filter", bench.filter, "regular expression over kernel names");
+    app.add_option("--device", bench.device, "host or cuda")
+        ->check(CLI::IsMember({"host", "cuda"}));
+    app.add_flag("--json", bench.json, "print one JSON list and nothing else");
+    app.add_option("--save", bench.save, "also write the JSON list to this file");
     app.set_version_flag("--version", "bench_kernels " AB_VERSION);
     try {
       app.parse(argc, argv);
-      return run(filter, device, json);
+      return run(bench);
     } catch (const CLI::ParseError& error) {
       return app.exit(error) == 0 ? 0 : 2;
     } catch (const std::regex_error& error) {
-      throw ab::ConfigError("--filter " + filter + ": " + error.what());
+      throw ab::ConfigError("--filter " + bench.filter + ": " + error.what());
     }
   });
 }

@@ -1,0 +1,24 @@
+// How the benchmarks time one call: the device's clock, inputs that no cache holds, the median.
+#pragma once
+#include <functional>
+#include <vector>
+
+#include "engine/device.h"
+
+namespace ab {
+
+// Copies of a row's buffers, enough of them that no call finds its data in a cache.
+struct BufferSets {
+  std::vector<std::vector<Buffer>> sets;
+  std::vector<std::vector<DevicePtr>> pointers;
+
+  // from: what the copies hold; empty: zeros.
+  BufferSets(Device& device, const std::vector<size_t>& bytes, const std::vector<DevicePtr>& from);
+};
+
+// Seconds of one call, by the device's clock; the first round over the sets warms up. quantile: 0.5
+// for the median. Ends after 12 rounds and 20 calls, or as soon as three calls took two seconds.
+double seconds_of(Device& device, const BufferSets& sets, double quantile,
+                  const std::function<void(const std::vector<DevicePtr>&)>& call);
+
+}  // namespace ab
