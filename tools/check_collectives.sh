@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Fails on a call into MPI or NCCL outside distributed/communicator_* (tests/standin plays NCCL and is
-# left out): every byte that leaves a rank goes through Communicator, which books it before it is sent.
-# Comments and texts may name them.
+# Fails on a call into MPI or NCCL outside distributed/communicator_*: every byte that leaves a rank goes
+# through Communicator, which books it before it is sent. Comments and texts may name them. Left out is
+# tests/standin: it defines NCCL's functions, and its own tests call those; no program is linked from it.
 # Usage: tools/check_collectives.sh [folder]   (default: this repository)
 set -euo pipefail
 cd "${1:-$(dirname "$0")/..}"

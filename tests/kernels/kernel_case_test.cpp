@@ -52,10 +52,9 @@ void check_gradient(const KernelCase& row, int output, int input) {
 }
 
 // Against the reference, then the same bits from a second run and from other numbers of threads.
-void check_row(const KernelCase& row) {
-  const auto device = Device::create(test_device());
+void check_row(Device& device, const KernelCase& row) {
   INFO(title(row));
-  CaseRunner runner(*device, row);
+  CaseRunner runner(device, row);
   set_threads(1);
   runner.run();
   const Agreement agreement = runner.compare();
@@ -69,27 +68,31 @@ void check_row(const KernelCase& row) {
     INFO(threads << " threads");
     CHECK(runner.output_bytes() == first);
     // A GPU does not use them: one more run is enough.
-    if (device->kind() != DeviceKind::kHost || (row.benchmark && threads == 2)) break;
+    if (device.kind() != DeviceKind::kHost || (row.benchmark && threads == 2)) break;
   }
   set_threads(2);
+}
+
+template <class Takes>
+void check_rows(Takes takes) {
+  const auto device = Device::create(test_device());
+  for (const KernelCase& row : kernel_cases())
+    if (takes(row)) check_row(*device, row);
 }
 
 }  // namespace
 
 TEST_CASE("kernels agree with their float64 reference and repeat to the bit") {
-  for (const KernelCase& row : kernel_cases())
-    if (!row.benchmark) check_row(row);
+  check_rows([](const KernelCase& row) { return !row.benchmark; });
 }
 
 // The rows large enough to time, apart because they take long under a sanitizer.
 TEST_CASE("large rows agree and repeat, fp32", "[large_fp32]") {
-  for (const KernelCase& row : kernel_cases())
-    if (row.benchmark && row.dtype == DType::kFloat32) check_row(row);
+  check_rows([](const KernelCase& row) { return row.benchmark && row.dtype == DType::kFloat32; });
 }
 
 TEST_CASE("large rows agree and repeat, other types", "[large_bf16]") {
-  for (const KernelCase& row : kernel_cases())
-    if (row.benchmark && row.dtype != DType::kFloat32) check_row(row);
+  check_rows([](const KernelCase& row) { return row.benchmark && row.dtype != DType::kFloat32; });
 }
 
 TEST_CASE("backward references are the derivative of the forward formula") {
