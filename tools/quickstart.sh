@@ -2,7 +2,7 @@
 # From a clean clone to the paper's comparison in minutes: installs what is missing, builds, trains the
 # quickstart on the handwritten digits in data/samples with four ranks (threads of one process), once
 # with plain data parallelism (ddp) and once with AB-training (ab), and prints what each of them sent.
-# Runs are left in runs/quickstart/<method>; an older one is replaced.
+# Runs are left in runs/quickstart/<method>, older ones are replaced; report.html beside them shows both.
 # Usage: tools/quickstart.sh [config.json] [more arguments for abtrain train]
 #   AB_JOBS  compile jobs (default: 2)
 set -euo pipefail
@@ -54,3 +54,4 @@ for method in $methods; do
       printf "%-8s %6.1f %% %13.1f MB %18s %12s %9.0f\n", method, 100 * top1, sent / ranks / 1e6,
         less, ratio, seconds }'
 done
+"$abtrain" report $(printf 'runs/quickstart/%s ' $methods) -o runs/quickstart/report.html

@@ -2,6 +2,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "tools/report/report_command.h"
 #include "tools/train/doctor.h"
 #include "tools/train/eval_command.h"
 #include "tools/train/exit_codes.h"
@@ -31,6 +32,8 @@ int main(int argc, char** argv) {
         return ab::eval_command(options);
       case ab::Command::kPlan:
         return ab::plan_command(options);
+      case ab::Command::kReport:
+        return ab::report_command(options);
       case ab::Command::kDoctor:
         return doctor_command(options);
       case ab::Command::kShowText:

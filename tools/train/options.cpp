@@ -118,6 +118,16 @@ void add_plan(CLI::App& app, Options& options, Flags& flags) {
   plan.callback([&] { options.command = Command::kPlan; });
 }
 
+void add_report(CLI::App& app, Options& options) {
+  CLI::App& report = *app.add_subcommand(
+      "report", "one self-contained HTML page from the folders of one or many runs");
+  report.add_option("RUN_DIR", options.run_folders, "folders that train wrote (--out)")
+      ->required()
+      ->type_name("");
+  report.add_option("-o,--out", options.page, "the page; default: report.html")->type_name("FILE");
+  report.callback([&] { options.command = Command::kReport; });
+}
+
 std::vector<Setting> settings_of(const Flags& flags) {
   std::vector<Setting> settings;
   for (size_t i = 1; i < flags.config.size(); ++i)
@@ -193,6 +203,7 @@ Options parse_options(const std::vector<std::string>& arguments) {
   add_train(app, options, flags);
   add_eval(app, options, flags);
   add_plan(app, options, flags);
+  add_report(app, options);
   CLI::App& doctor = *app.add_subcommand(
       "doctor", "what is built in and found on this machine, what is wrong and how to mend it");
   doctor.add_flag("--json", options.json, "one JSON object on stdout, nothing else");

@@ -1,4 +1,5 @@
-// The command line of abtrain (CLI11): subcommands train, eval, plan, doctor, help-config.
+// The command line of abtrain (CLI11): subcommands train, eval, plan, report, doctor,
+// help-config.
 // parse_options never prints or exits: help and version come back as text, a usage error is a
 // ConfigError (exit 2).
 #pragma once
@@ -10,7 +11,7 @@
 
 namespace ab {
 
-enum class Command : uint8_t { kShowText, kTrain, kEval, kPlan, kDoctor };
+enum class Command : uint8_t { kShowText, kTrain, kEval, kPlan, kReport, kDoctor };
 
 struct Options {
   Command command = Command::kShowText;
@@ -24,10 +25,12 @@ struct Options {
   std::string resume;             // train; empty, "auto", or a folder
   bool trace = false;             // train
   std::string checkpoint;         // eval
-  int nodes = 0, ranks_per_node = 0;  // plan
-  std::string ranks_from;             // plan: a run's folder
-  double link_gbit = 0.0;             // plan; 0: no transfer times
-  bool json = false;                  // plan, doctor
+  int nodes = 0, ranks_per_node = 0;     // plan
+  std::string ranks_from;                // plan: a run's folder
+  double link_gbit = 0.0;                // plan; 0: no transfer times
+  bool json = false;                     // plan, doctor
+  std::vector<std::string> run_folders;  // report
+  std::string page = "report.html";      // report: what it writes
 };
 
 Options parse_options(const std::vector<std::string>& arguments);  // without the program's name
