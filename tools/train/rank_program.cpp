@@ -7,6 +7,7 @@
 
 #include "distributed/launch.h"
 #include "tools/train/exit_codes.h"
+#include "tools/train/stop_request.h"
 
 namespace ab {
 namespace {
@@ -43,6 +44,7 @@ int run_mpi(Communicator& world, const std::function<int(Communicator&, const Ra
     return body(world, {static_cast<int>(std::count(nodes.begin(), nodes.end(), nodes[0])), false});
   } catch (const std::exception& error) {
     const int code = exit_code_of(error);
+    leave_stop_signals();
     report_failure(on_failure, code);
     if (world.size() > 1) wait_for_a_better_message(world.rank(), error);
     tell(error);

@@ -41,6 +41,10 @@ void catch_stop_signals() {
   for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) sigaction(signal, &action, nullptr);
 }
 
+void leave_stop_signals() {
+  for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) std::signal(signal, SIG_DFL);
+}
+
 StopRequest::StopRequest(const Config& config, Communicator& world, int64_t total_steps,
                          bool can_save)
     : world_(world),

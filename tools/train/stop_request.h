@@ -15,6 +15,9 @@ namespace ab {
 // From here on the three signals only leave a mark; a second one of the same kind ends the process
 // at once, as it would have by default.
 void catch_stop_signals();
+// The three signals end the process again: a rank that has failed stops at once when the launcher
+// asks it to.
+void leave_stop_signals();
 
 class StopRequest {
  public:
