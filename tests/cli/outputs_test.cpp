@@ -53,7 +53,11 @@ const Names kPlanKeys = {"params_full",
                          "traffic_reduction",
                          "ecr_executed",
                          "ecr_literal",
-                         "memory_bytes_per_rank"};
+                         "memory_bytes_per_rank",
+                         "compression",
+                         "ddp_inter_node_sent_bytes",
+                         "inter_node_share",
+                         "full_rank_steps_share"};
 
 // Twelve steps of ab on four ranks in two groups; two cycles.
 struct FinishedRun {
@@ -154,7 +158,13 @@ TEST_CASE("plan without a run's ranks gives intervals, and text that a person ca
                                 "2", "--method", "ddp", "--link-gbit", "10"});
   CHECK(text.exit == 0);
   CHECK(holds(text.out, {"method ddp, 4 ranks on 2 nodes", "parameters", "warmup", "gradients",
-                         "traffic reduction", "10 Gbit/s"}));
+                         "traffic reduction", "10 Gbit/s", "node-hours", "ab-nogroups"}));
+  const Outcome scan = abtrain({"plan", "--config", run.config, "--ranks-per-node", "2", "--method",
+                                "ab", "--scan", "2,4", "--json"});
+  REQUIRE(scan.exit == 0);
+  const Json rows = Json::parse(scan.out)["scan"];
+  REQUIRE(rows.size() == 2);
+  CHECK((rows[0]["ranks"] == 4 && rows[1]["ranks"] == 8));
 }
 
 TEST_CASE("wrong input of plan and eval") {
@@ -179,6 +189,9 @@ TEST_CASE("wrong input of plan and eval") {
                     "--ranks-from", (folder / "odd").string()},
                    2),
               {"odd/ranks.jsonl", "found {}", "layer"}));
+  CHECK(holds(line({"plan", "--ranks-per-node", "4"}, 2), {"--nodes is required", "--scan"}));
+  CHECK(holds(line({"plan", "--ranks-per-node", "4", "--nodes", "2", "--step-seconds", "1"}, 2),
+              {"--link-gbit"}));
   // 2^20 nodes of 2^12 ranks do not fit 32 bits.
   CHECK(holds(line({"plan", "--nodes", "1048576", "--ranks-per-node", "4096"}, 2),
               {"--nodes 1048576", "at most 1048576 ranks"}));

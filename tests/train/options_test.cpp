@@ -53,6 +53,10 @@ TEST_CASE("eval, plan, doctor") {
                      "4", "--ranks-from", "run", "--link-gbit", "200", "--json"});
   CHECK((plan.command == Command::kPlan && plan.nodes == 4 && plan.ranks_per_node == 4));
   CHECK((plan.ranks_from == "run" && plan.link_gbit == 200.0 && plan.json));
+  const Options scan = parse_options({"plan", "--config", "a", "--ranks-per-node", "4", "--scan",
+                                      "2,4,8", "--global-batch", "4096", "--compression", "1.39"});
+  CHECK((scan.scan == std::vector<int>{2, 4, 8} && scan.scan_batch == 4096 && scan.nodes == 0));
+  CHECK((scan.compression == 1.39 && scan.overlap == 0.5));
   const Options doctor = parse_options({"doctor", "--json"});
   CHECK((doctor.command == Command::kDoctor && doctor.json));
 }
@@ -89,6 +93,16 @@ TEST_CASE("usage errors name the flag and where to read on") {
   CHECK_THAT(refusal({"plan", "--config", "a", "--nodes", "2", "--ranks-per-node", "2",
                       "--link-gbit", "-1"}),
              Contains("--link-gbit"));
+  const auto plan = [](std::vector<std::string> more) {
+    more.insert(more.begin(), {"plan", "--config", "a", "--ranks-per-node", "4"});
+    return refusal(more);
+  };
+  CHECK_THAT(plan({"--global-batch", "8", "--nodes", "2"}), Contains("--scan"));
+  CHECK_THAT(plan({"--scan", "2,x"}), Contains("--scan"));
+  CHECK_THAT(plan({"--overlap", "1.5", "--nodes", "2"}), Contains("--overlap"));
+  CHECK_THAT(plan({"--ranks-from", "r", "--compression", "2"}), Contains("--compression"));
+  CHECK_THAT(plan({"--step-seconds", "1", "--images-per-second", "2"}),
+             Contains("--images-per-second"));
   CHECK_THAT(refusal({"eval", "--config", "a"}), Contains("--checkpoint is required"));
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "engine/error.h"
+#include "tools/train/plan_options.h"
 
 namespace ab {
 namespace {
@@ -98,24 +99,7 @@ void add_plan(CLI::App& app, Options& options, Flags& flags) {
       "plan", "phases, parameters, memory and traffic of a run before it starts; needs no device");
   add_config(plan, flags);
   add_method(plan, flags);
-  plan.add_option("--nodes", options.nodes, "nodes of the run")
-      ->required()
-      ->check(CLI::Range(1, 1 << 20))
-      ->type_name("N");
-  plan.add_option("--ranks-per-node", options.ranks_per_node, "ranks (GPUs) on each node")
-      ->required()
-      ->check(CLI::Range(1, 4096))
-      ->type_name("R");
-  plan.add_option("--ranks-from", options.ranks_from,
-                  "folder of a finished run whose layer ranks are replayed; without it the plan "
-                  "shows the interval from rank 1 to full rank")
-      ->type_name("RUN_DIR");
-  plan.add_option("--link-gbit", options.link_gbit,
-                  "speed of a node's link in Gbit/s, for transfer times")
-      ->check(CLI::PositiveNumber)
-      ->type_name("X");
-  plan.add_flag("--json", options.json, "one JSON object on stdout, nothing else");
-  plan.callback([&] { options.command = Command::kPlan; });
+  add_plan_options(plan, options);
 }
 
 void add_report(CLI::App& app, Options& options) {

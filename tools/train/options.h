@@ -25,9 +25,18 @@ struct Options {
   std::string resume;             // train; empty, "auto", or a folder
   bool trace = false;             // train
   std::string checkpoint;         // eval
-  int nodes = 0, ranks_per_node = 0;     // plan
-  std::string ranks_from;                // plan: a run's folder
-  double link_gbit = 0.0;                // plan; 0: no transfer times
+
+  // plan; 0: not given
+  int nodes = 0, ranks_per_node = 0;
+  std::vector<int> scan;                                // node counts
+  int64_t scan_batch = 0;                               // constant global batch of a scan
+  std::string ranks_from;                               // a run's folder
+  double compression = 0.0;                             // layer ranks that give it
+  double step_seconds = 0.0, images_per_second = 0.0;   // compute of a rank
+  double link_gbit = 0.0, link_latency_us = 0.0;        // between nodes
+  double node_link_gbit = 0.0, node_latency_us = -1.0;  // inside a node; -1: as between nodes
+  double overlap = 0.5;
+
   bool json = false;                     // plan, doctor
   std::vector<std::string> run_folders;  // report
   std::string page = "report.html";      // report: what it writes

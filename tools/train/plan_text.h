@@ -3,15 +3,15 @@
 #include <string>
 
 #include "tools/train/config.h"
+#include "tools/train/plan_format.h"
 #include "tools/train/traffic_plan.h"
 
 namespace ab {
 
-// json: what plan --json prints. link_gbit 0: no transfer times.
-std::string plan_text(const Json& json, const Config& config, const WorldLayout& layout,
-                      double link_gbit);
+// json: what plan --json prints.
+std::string plan_text(const Json& json, const Config& config, const WorldLayout& layout);
 
-// "1.23 GB", "456.0 kB": powers of ten, as network rates are given.
-std::string bytes_text(double bytes);
+// What times assume, in words; json: as json_of(TimeModel) gives it.
+std::string time_model_text(const Json& model);
 
 }  // namespace ab

@@ -39,7 +39,7 @@ class Traffic {
         add_in(group * n, n, Collective::kAllReduce, purpose, dtype, elements, calls, 0);
   }
 
-  std::map<LedgerKey, LedgerEntry> entries;
+  std::map<LedgerKey, LedgerEntry> entries, first_rank;
   const std::vector<int>& nodes() const { return nodes_; }
 
  private:
@@ -47,15 +47,14 @@ class Traffic {
               int64_t elements, int64_t calls, int root) {
     if (calls == 0) return;
     const std::vector<int> nodes(nodes_.begin() + first, nodes_.begin() + first + n);
-    LedgerEntry& entry =
-        entries[{phase, in_groups ? "group" : "world", collective, purpose, dtype}];
+    const LedgerKey key{phase, in_groups ? "group" : "world", collective, purpose, dtype};
+    LedgerEntry& entry = entries[key];
     for (int rank = 0; rank < n; ++rank) {
-      const LedgerEntry one = cost_of(collective, elements, dtype, rank, root, nodes);
-      entry.calls += one.calls * calls;
-      entry.elements += one.elements * calls;
-      entry.payload_bytes += one.payload_bytes * calls;
-      entry.sent_bytes += one.sent_bytes * calls;
-      entry.inter_node_bytes += one.inter_node_bytes * calls;
+      LedgerEntry one = cost_of(collective, elements, dtype, rank, root, nodes);
+      one = {one.calls * calls, one.elements * calls, one.payload_bytes * calls,
+             one.sent_bytes * calls, one.inter_node_bytes * calls};
+      entry += one;
+      if (first + rank == 0) first_rank[key] += one;
     }
   }
 
@@ -214,7 +213,8 @@ LayerRanks rows_of(const Replica& replica, int cycles, bool full) {
 
 std::map<LedgerKey, LedgerEntry> plan_traffic(const Config& config, const Resolved& resolved,
                                               const WorldLayout& layout, Replica& replica,
-                                              const LayerRanks& ranks) {
+                                              const LayerRanks& ranks,
+                                              std::map<LedgerKey, LedgerEntry>* first_rank) {
   const RunPlan plan = make_run_plan(config, resolved);
   Planner planner{config, resolved, replica, method_of(config),
                   Traffic(layout, resolved.group_size)};
@@ -228,6 +228,7 @@ std::map<LedgerKey, LedgerEntry> plan_traffic(const Config& config, const Resolv
   }
   planner.evaluations(plan.evaluations);
   planner.checkpoints();
+  if (first_rank) *first_rank = planner.traffic.first_rank;
   book_gather(planner.traffic.entries, planner.traffic.nodes());
   return planner.traffic.entries;
 }

@@ -20,10 +20,11 @@ struct WorldLayout {
 };
 
 // The table of all ranks together. `replica` lives on a dry device and is brought into the shapes
-// of every phase; it is dense again at the end. `ranks` must hold one row per AB span.
-std::map<LedgerKey, LedgerEntry> plan_traffic(const Config& config, const Resolved& resolved,
-                                              const WorldLayout& layout, Replica& replica,
-                                              const LayerRanks& ranks);
+// of every phase; it is dense again at the end. `ranks` must hold one row per AB span. first_rank,
+// if given: what rank 0 takes part in, but for the gathering of the ledgers.
+std::map<LedgerKey, LedgerEntry> plan_traffic(
+    const Config& config, const Resolved& resolved, const WorldLayout& layout, Replica& replica,
+    const LayerRanks& ranks, std::map<LedgerKey, LedgerEntry>* first_rank = nullptr);
 
 // Rows of `cycles` equal cycles in which every layer keeps rank 1, or its full rank.
 LayerRanks lowest_ranks(const Replica& replica, int cycles);
