@@ -65,7 +65,7 @@ Chart bytes_chart(const Runs& runs) {
   for (size_t i = 0; i < runs.size(); ++i) {
     const std::vector<Sending> all = sendings_of(runs[i]);
     Curve curve{runs[i].name, run_css(i), {}, {}};
-    curve.dots = true;
+    curve.dots = runs[i].evals.size() <= 60;
     if (!all.empty())
       for (const EvalRow& row : runs[i].evals) {
         curve.x.push_back(1e-9 * sent_until(all, static_cast<double>(row.step)));

@@ -7,7 +7,8 @@
 namespace ab::report {
 namespace {
 
-constexpr size_t kMeans = 60;  // points of the thick curve
+constexpr size_t kMostDots = 60;  // evaluations; with more the line says enough
+constexpr size_t kMeans = 60;     // points of the thick curve
 
 template <class Row>
 Curve curve_of(const RunData& run, size_t index, const std::vector<Row>& rows, double Row::*value,
@@ -63,7 +64,7 @@ Chart accuracy_chart(const Runs& runs) {
   Chart chart = step_chart(runs, "accuracy", "Validation accuracy, top-1", "top-1 (%)");
   for (size_t i = 0; i < runs.size(); ++i) {
     chart.curves.push_back(curve_of(runs[i], i, runs[i].evals, &EvalRow::top1, 100.0));
-    chart.curves.back().dots = true;
+    chart.curves.back().dots = runs[i].evals.size() <= kMostDots;
   }
   chart.note = "Always of merged weights, over all images of the validation set.";
   return chart;
@@ -73,7 +74,7 @@ Chart validation_loss_chart(const Runs& runs) {
   Chart chart = step_chart(runs, "validation-loss", "Validation loss", "loss (nats per image)");
   for (size_t i = 0; i < runs.size(); ++i) {
     chart.curves.push_back(curve_of(runs[i], i, runs[i].evals, &EvalRow::loss));
-    chart.curves.back().dots = true;
+    chart.curves.back().dots = runs[i].evals.size() <= kMostDots;
   }
   return chart;
 }

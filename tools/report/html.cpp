@@ -69,6 +69,10 @@ std::string ratio(double value) {
   return std::isfinite(value) ? format("%.2f : 1", value) : kDash;
 }
 
+std::string count(double value) {
+  return std::isfinite(value) ? format("%.0f", value) : kDash;
+}
+
 std::string milliseconds(double seconds) {
   return std::isfinite(seconds) ? format("%.2f", 1e3 * seconds) : kDash;
 }

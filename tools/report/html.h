@@ -18,6 +18,7 @@ std::string number(double value);
 // "93.70 %" of a share of 1, "1.77 : 1", "12.5 ms" of seconds, "1.31 GB"; a dash where not finite.
 std::string percent(double share, int digits = 1);
 std::string ratio(double value);
+std::string count(double value);  // without decimals
 std::string milliseconds(double seconds);
 std::string bytes(double count);
 

@@ -11,10 +11,6 @@ std::string status_mark(const RunData& run) {
   return "<span class=\"status " + css + "\">" + escape(run.status()) + "</span>";
 }
 
-std::string count(double value) {
-  return std::isfinite(value) ? format("%.0f", value) : "–";
-}
-
 std::string seconds(double value) {
   return std::isfinite(value) ? format("%.1f", value) : "–";
 }

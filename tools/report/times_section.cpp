@@ -50,7 +50,7 @@ void add_run(Table& table, const Runs& runs, size_t i) {
     const double middle = quantile(step, 0.5), waited = quantile(wait, 0.5);
     table.row({run_mark(runs, i), escape(phase_title(phase)), std::to_string(step.size()),
                milliseconds(middle), milliseconds(quantile(step, 0.95)), milliseconds(waited),
-               percent(waited / middle), number(std::round(quantile(images, 0.5)))});
+               percent(waited / middle), count(quantile(images, 0.5))});
   }
 }
 

@@ -85,9 +85,6 @@ std::string entry_table(const std::vector<Entry>& entries, const std::string& id
                {"payload (bytes)"},
                {"sent (bytes)"},
                {"between nodes (bytes)"}});
-  const auto count = [](double value) {
-    return std::isfinite(value) ? format("%.0f", value) : std::string("–");
-  };
   for (const Entry& e : entries)
     table.row({escape(e.phase), escape(e.communicator), escape(e.collective), escape(e.purpose),
                escape(e.dtype), count(e.calls), count(e.payload), count(e.sent),
