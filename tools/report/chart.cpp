@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "tools/report/html.h"
 #include "tools/report/scale.h"
@@ -86,7 +87,7 @@ std::string curve_svg(const Curve& curve, const Scales& scales, int bins, Json& 
     if (curve.dots) dots += "M" + at + "h0";
     pen_down = true;
     xs.push_back(curve.x[i]);
-    ys.push_back(std::stod(format("%.6g", curve.y[i])));
+    ys.push_back(std::strtod(format("%.6g", curve.y[i]).c_str(), nullptr));
   }
   if (curve.told) told.push_back({{"name", curve.name}, {"css", curve.css}, {"x", xs}, {"y", ys}});
   if (line.empty()) return "";
