@@ -13,10 +13,11 @@
 #   torch      PyTorch for the next part, in build/torch, where python3 has none
 #   step       bench_step, ResNet-50 and ViT-B/16 in fp32 and bf16, PyTorch beside it: step.txt, *.jsonl
 #   train      50 steps of AB-training on host and GPU: losses side by side, ledgers compared
+# AB_BIN names another folder of programs than build/cuda/bin.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 known="build test memcheck racecheck synccheck kernels seams torch step train"
-[ $# -ge 1 ] || { sed -n '2,17p' "$0"; exit 2; }
+[ $# -ge 1 ] || { sed -n '2,18p' "$0"; exit 2; }
 out=$(realpath -m "${!#}")
 parts=("${@:1:$#-1}")
 if [[ " $known " == *" $(basename "$out") "* ]]; then
@@ -28,7 +29,7 @@ for part in "${parts[@]}"; do
   [[ " $known " == *" $part "* ]] || { echo "gpu_check: no part $part; parts: $known" >&2; exit 2; }
 done
 mkdir -p "$out" || exit 2
-bin=$PWD/build/cuda/bin
+bin=$(realpath -m "${AB_BIN:-build/cuda/bin}")
 limit=${AB_PART_SECONDS:-540}
 
 part_build() {
@@ -42,6 +43,7 @@ part_test() {
 }
 
 sanitize() {  # tool: the rows of the kernels' case table but the large ones, on the GPU
+  PATH=$PATH:$(dirname "$(command -v nvcc)"):/usr/local/cuda/bin
   command -v compute-sanitizer >/dev/null || { echo "no compute-sanitizer; it comes with the toolkit"; return 1; }
   AB_TEST_DEVICE=cuda compute-sanitizer --tool "$1" --error-exitcode 9 "$bin/test_kernels" \
     '~[large_fp32]~[large_bf16]'
@@ -112,7 +114,7 @@ part_train() {
   for device in host cuda; do
     rm -rf "${out:?}/train_$device"
     "$bin/abtrain" train --config models/configs/mnist/resnet_quickstart.json --device $device \
-      --local-ranks 4 --steps 50 --set ab.group_size=2 --out "$out/train_$device" || return 1
+      --local-ranks 4 --steps 50 --method ab --set ab.group_size=2 --out "$out/train_$device" || return 1
   done
   python3 - "$out" <<'PYTHON' | tee "$out/train.txt"
 import json, sys

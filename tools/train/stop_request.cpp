@@ -25,11 +25,13 @@ double unix_seconds() {
 }
 
 std::optional<double> job_end_time() {
-  const char* text = std::getenv("SLURM_JOB_END_TIME");
-  if (!text || !*text) return {};
+  std::optional<double> result;
+  const char* const text = std::getenv("SLURM_JOB_END_TIME");
+  if (!text || !*text) return result;
   char* end = nullptr;
   const double seconds = std::strtod(text, &end);
-  return *end == '\0' && seconds > 0.0 ? std::optional<double>(seconds) : std::nullopt;
+  if (*end == '\0' && seconds > 0.0) result = seconds;
+  return result;
 }
 
 }  // namespace
