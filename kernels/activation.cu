@@ -1,4 +1,4 @@
-// ReLU and GELU with bias: forward row by row, backward in tiles of 64 columns, so that the bias
+// ReLU and GELU with bias: forward row by row, backward in tiles of columns, so that the bias
 // gradient (a column sum) falls out of the sweep that writes dz. All arithmetic in float; one
 // rounding at each store. Formulas: kernels/formulas.h. Bytes moved: activation.h.
 #include "kernels/activation.h"
@@ -56,6 +56,10 @@ struct BiasForward {
   }
 };
 
+// Columns of one sweep: with more, the totals and GELU's constants do not fit the CPU's registers.
+template <class T>
+constexpr int kSweep = 256 / sizeof(T);
+
 template <class T, class Act>
 struct BiasBackward {
   const T *dy, *saved;  // (rows, cols)
@@ -64,12 +68,17 @@ struct BiasBackward {
   int64_t rows, cols, rows_per_chunk;
   AB_FN void operator()(const Block& block) const {
     const ColumnTile t = column_tile(block.index(), rows, cols, rows_per_chunk);
-    const T *dys = dy + t.first_col, *kept = saved + t.first_col;
-    T* dzs = dz + t.first_col;
-    float* out = partial + t.chunk * cols + t.first_col;
+    for (int from = 0; from < t.width; from += kSweep<T>)
+      sweep(block, t, t.first_col + from, t.width - from);
+  }
+
+  AB_FN void sweep(const Block& block, const ColumnTile& t, int64_t first, int left) const {
+    const T *dys = dy + first, *kept = saved + first;
+    T* dzs = dz + first;
+    float* out = partial + t.chunk * cols + first;
     const int64_t stride = cols;
-    block.column_sum<kColumnTile>(
-        t.first_row, t.last_row, t.width,
+    block.column_sum<kSweep<T>>(
+        t.first_row, t.last_row, left < kSweep<T> ? left : kSweep<T>,
         [=](int64_t r, int c) {
           const int64_t i = r * stride + c;
           const float gradient = Act::gradient(load(dys[i]), load(kept[i]));
@@ -103,7 +112,7 @@ void bias_backward(Stream stream, DType dtype, const BiasActivationGradient& a) 
     const T *dy = a.dy.as<T>(), *saved = a.saved.as<T>();
     T* dz = a.dz.as<T>();
     if (a.dbias)
-      launch(stream, Grid{column_tiles(a.cols) * chunks, kColumnTile, 0},
+      launch(stream, Grid{column_tiles(a.cols) * chunks, kSweep<T>, 0},
              BiasBackward<T, Act>{dy, saved, dz, a.scratch.as<float>(), a.rows, a.cols,
                                   column_chunk(a.rows)});
     else

@@ -21,7 +21,7 @@ struct Forward {
     const int64_t r = block.index();
     const T* row = logits + r * cols;
     const float top = block.max(cols, -INFINITY, [=](int64_t c) { return load(row[c]); });
-    const float total = block.sum(cols, [=](int64_t c) { return exp_float(load(row[c]) - top); });
+    const float total = block.sum(cols, [=](int64_t c) { return exp_down(load(row[c]) - top); });
     const float below =
         smoothing == 0.0f ? 0.0f : block.sum(cols, [=](int64_t c) { return load(row[c]) - top; });
     const int32_t label = labels[r];
@@ -68,7 +68,7 @@ struct Backward {
     const float share = smoothing / static_cast<float>(cols), hit = 1.0f - smoothing, s = scale;
     const int32_t label = labels[r];
     block.each(cols, [=](int64_t c) {
-      const float p = exp_float(load(in[c]) - top - log_total);
+      const float p = exp_down(load(in[c]) - top - log_total);
       const float target = share + (static_cast<int32_t>(c) == label ? hit : 0.0f);
       store(out + c, (p - target) * s);
     });

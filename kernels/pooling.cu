@@ -13,7 +13,8 @@
 namespace ab {
 namespace {
 
-constexpr int kTile = 256;  // channels of a block: finding its window costs a dozen divisions
+constexpr int kTile = 512;  // channels of a block: finding its window costs a dozen divisions
+constexpr int kThreads = 256;
 
 // One axis: which inputs an output covers, and the reverse.
 struct Axis {
@@ -146,7 +147,7 @@ void average_pool_forward(Stream stream, DType dtype, const PoolShape& shape, De
   const int64_t pixels = shape.batch * shape.out_height * shape.out_width;
   dispatch(dtype, [&](auto type) {
     using T = decltype(type);
-    launch(stream, Grid{pixels * ceil_div(shape.channels, kTile), kTile, 0},
+    launch(stream, Grid{pixels * ceil_div(shape.channels, kTile), kThreads, 0},
            AverageForward<T>{axis(shape.height, shape.out_height, shape),
                              axis(shape.width, shape.out_width, shape),
                              static_cast<int>(shape.channels), x.as<const T>(), y.as<T>()});
@@ -158,7 +159,7 @@ void average_pool_backward(Stream stream, DType dtype, const PoolShape& shape, D
   const int64_t pixels = shape.batch * shape.height * shape.width;
   dispatch(dtype, [&](auto type) {
     using T = decltype(type);
-    launch(stream, Grid{pixels * ceil_div(shape.channels, kTile), kTile, 0},
+    launch(stream, Grid{pixels * ceil_div(shape.channels, kTile), kThreads, 0},
            AverageBackward<T>{axis(shape.height, shape.out_height, shape),
                               axis(shape.width, shape.out_width, shape),
                               static_cast<int>(shape.channels), dy.as<const T>(), dx.as<T>()});

@@ -37,15 +37,15 @@ struct Forward {
       float* e = block.shared<float>();
       block.each(padded, [=](int64_t c) { e[c] = -200.0f; });
       block.each(cols, [=](int64_t c) { e[c] = s * (load(in[c]) - top); });
-      const float total = block.sum(padded, [=](int64_t c) { return e[c] = exp_float(e[c]); });
+      const float total = block.sum(padded, [=](int64_t c) { return e[c] = exp_down(e[c]); });
       const float share = 1.0f / total;
       block.each(cols, [=](int64_t c) { store(out + c, e[c] * share); });
     } else {
       const float total =
-          block.sum(cols, [=](int64_t c) { return exp_float(s * (load(in[c]) - top)); });
+          block.sum(cols, [=](int64_t c) { return exp_down(s * (load(in[c]) - top)); });
       const float share = 1.0f / total;
       block.each(cols,
-                 [=](int64_t c) { store(out + c, exp_float(s * (load(in[c]) - top)) * share); });
+                 [=](int64_t c) { store(out + c, exp_down(s * (load(in[c]) - top)) * share); });
     }
   }
 };
