@@ -115,8 +115,13 @@ void run_local_ranks(int ranks, int ranks_per_node,
 
 // The MPI world; MPI_Init and MPI_Finalize are its constructor's and destructor's. Null when the
 // program was not started by an MPI launcher. MPI_Finalize is left out while an exception unwinds
-// or after a failed collective, because it would wait for ranks that do not come.
-std::unique_ptr<Communicator> mpi_world(const CommunicatorOptions& options = {});
+// or after a failed collective, because it would wait for ranks that do not come. cores receives
+// this rank's share of its node's cores. Throws ConfigError where MPI does not find the ranks that
+// the launcher started.
+std::unique_ptr<Communicator> mpi_world(const CommunicatorOptions& options = {},
+                                        int* cores = nullptr);
+// Name and version of the MPI in this build; may be asked at any time.
+std::string mpi_library();
 
 // A communicator over the ranks of `world`, which must outlive it, for tensors on `device` (each
 // rank's own): NCCL where every rank has a GPU to itself, by way of host memory where ranks share

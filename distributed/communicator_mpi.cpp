@@ -142,8 +142,14 @@ class MpiCommunicator : public Communicator {
 
 }  // namespace
 
-std::unique_ptr<Communicator> mpi_world(const CommunicatorOptions& options) {
-  if (read_launch_environment().launcher == "none") return nullptr;
+std::unique_ptr<Communicator> mpi_world(const CommunicatorOptions& options, int* cores) {
+  const LaunchInfo launch = read_launch_environment();
+  if (launch.launcher == "none") return nullptr;
+  const auto check = [&](int found) {
+    const std::string problem = launch_problem(launch, mpi_library(), found);
+    if (!problem.empty()) throw ConfigError(problem);
+  };
+  check(0);
   auto process = std::make_shared<MpiProcess>(options);
   MPI_Comm world;
   int rank = 0, size = 1;
@@ -152,8 +158,11 @@ std::unique_ptr<Communicator> mpi_world(const CommunicatorOptions& options) {
   MPI_Comm_set_name(world, "world");
   MPI_Comm_rank(world, &rank);
   MPI_Comm_size(world, &size);
-  return std::make_unique<MpiCommunicator>(
-      process, world, "world", rank, find_nodes(world, rank, size), std::make_shared<Ledger>());
+  check(size);
+  NodeMap map = find_nodes(world, rank, size);
+  if (cores) *cores = map.cores;
+  return std::make_unique<MpiCommunicator>(process, world, "world", rank, std::move(map.nodes),
+                                           std::make_shared<Ledger>());
 }
 
 }  // namespace ab

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "distributed/launch.h"
 #include "engine/error.h"
 
 namespace ab {
@@ -23,21 +24,37 @@ void check_mpi(int code, const char* call) {
   throw CommunicationError(std::string(call) + ": " + text);
 }
 
-std::vector<int> find_nodes(MPI_Comm world, int rank, int size) {
+std::string mpi_library() {
+  char text[MPI_MAX_LIBRARY_VERSION_STRING] = {};
+  int length = 0;
+  MPI_Get_library_version(text, &length);
+  const std::string name(text);
+  return name.substr(0, name.find_first_of(",\n"));
+}
+
+NodeMap find_nodes(MPI_Comm world, int rank, int size) {
   MPI_Comm node;
   AB_MPI(MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &node));
   int first = rank;
   AB_MPI(MPI_Bcast(&first, 1, MPI_INT, 0, node));
+  int sharers = 1, place = 0;
+  MPI_Comm_size(node, &sharers);
+  MPI_Comm_rank(node, &place);
+  std::vector<cpu_set_t> masks(sharers);
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  sched_getaffinity(0, sizeof mask, &mask);
+  AB_MPI(MPI_Allgather(&mask, sizeof mask, MPI_BYTE, masks.data(), sizeof mask, MPI_BYTE, node));
   MPI_Comm_free(&node);
   std::vector<int> nodes(size), firsts;
   AB_MPI(MPI_Allgather(&first, 1, MPI_INT, nodes.data(), 1, MPI_INT, world));
   for (int& value : nodes) {
-    const auto place = std::find(firsts.begin(), firsts.end(), value);
-    const int index = static_cast<int>(place - firsts.begin());
-    if (place == firsts.end()) firsts.push_back(value);
+    const auto known = std::find(firsts.begin(), firsts.end(), value);
+    const int index = static_cast<int>(known - firsts.begin());
+    if (known == firsts.end()) firsts.push_back(value);
     value = index;
   }
-  return nodes;
+  return {nodes, share_of_cores(masks, static_cast<size_t>(place))};
 }
 
 RingJob::RingJob(const CollectiveCall& call, MPI_Comm comm, int rank, int size, int tag,

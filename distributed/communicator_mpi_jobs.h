@@ -21,8 +21,12 @@ void check_mpi(int code, const char* call);
 #define AB_MPI(call) check_mpi(call, #call)
 
 // Node of every rank, numbered in the order of their first ranks: ranks that can share memory share
-// a node.
-std::vector<int> find_nodes(MPI_Comm world, int rank, int size);
+// a node. cores: this rank's share of its node's.
+struct NodeMap {
+  std::vector<int> nodes;
+  int cores = 1;
+};
+NodeMap find_nodes(MPI_Comm world, int rank, int size);
 
 class RingJob : public ProgressJob {
  public:

@@ -6,6 +6,20 @@
 
 namespace ab {
 
+bool groups_stay_on_nodes(const std::vector<int>& nodes, int group_size) {
+  for (size_t rank = 1; rank < nodes.size(); ++rank)
+    if (static_cast<int>(rank) % group_size != 0 && nodes[rank] != nodes[rank - 1]) return false;
+  return true;
+}
+
+void check_nodes_are_groups(const std::vector<int>& nodes, int group_size) {
+  if (groups_stay_on_nodes(nodes, group_size)) return;
+  throw ConfigError(
+      "ab.group_size \"node\": the ranks of a node do not follow one another; start equally many "
+      "on "
+      "each, node by node (mpirun --map-by slot, srun --distribution=block), or set a number");
+}
+
 int count_groups(int world, int group_size) {
   if (group_size > 0 && world % group_size == 0 && world / group_size >= 2)
     return world / group_size;

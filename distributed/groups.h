@@ -1,9 +1,14 @@
 // Groups of the AB phase: contiguous blocks of `group_size` ranks. The first half of the groups
 // trains A, the others B; with an odd count B gets one more, because A is the larger factor.
 #pragma once
+#include <vector>
 
 namespace ab {
 
+// Whether every group lives on one node, where nodes[i] is the node of rank i.
+bool groups_stay_on_nodes(const std::vector<int>& nodes, int group_size);
+// Throws ConfigError unless they do: "node" as group size promises it.
+void check_nodes_are_groups(const std::vector<int>& nodes, int group_size);
 // Number of groups. Throws ConfigError, naming the sizes that would work, unless group_size divides
 // the world into two groups or more.
 int count_groups(int world, int group_size);

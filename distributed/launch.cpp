@@ -1,6 +1,5 @@
 #include "distributed/launch.h"
 
-#include <sched.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -92,18 +91,45 @@ LaunchInfo read_launch_environment() {
     read_mpirun(info);
   else if (step && number("SLURM_STEP_NUM_TASKS", number("SLURM_NTASKS", 1)) > 1)
     read_slurm(info);
+  info.pmi = present("PMIX_RANK") ? "pmix" : present("PMI_FD") ? "pmi2" : "none";
+  if (info.pmi == "none" && present("PMI_RANK")) info.pmi = "pmi";
   return info;
 }
 
-int default_threads(int ranks_on_this_node) {
+std::string launch_problem(const LaunchInfo& info, const std::string& mpi_library, int found) {
+  const std::string started = info.launcher + " started " + std::to_string(info.world) + " tasks, ";
+  const char* list = " (srun --mpi=list names what this Slurm offers), or mpirun in the allocation";
+  if (info.world < 2 || found == info.world) return "";
+  if (found > 0)
+    return started + "but MPI (" + mpi_library + ") finds a world of " + std::to_string(found) +
+           ": launcher and program use different MPIs; start with the mpirun of that MPI, or "
+           "with " +
+           "srun and the PMI flavour it speaks, srun --mpi=pmix or --mpi=pmi2" + list;
+  if (info.launcher != "srun" || info.pmi == "pmix" ||
+      mpi_library.find("Open MPI") == std::string::npos)
+    return "";
+  return started + "which Open MPI joins through PMIx alone, but the PMI flavour is \"" + info.pmi +
+         "\": each task would be a run of its own; start with srun --mpi=pmix" + list;
+}
+
+int share_of_cores(const std::vector<cpu_set_t>& masks, size_t mine) {
+  double share = 1e-9;  // thirds must add up
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (!CPU_ISSET(core, &masks[mine])) continue;
+    const auto sharers = std::count_if(masks.begin(), masks.end(), [core](const cpu_set_t& mask) {
+      return CPU_ISSET(core, &mask);
+    });
+    share += 1.0 / static_cast<double>(sharers);
+  }
+  return std::max(1, std::min(static_cast<int>(share), number("SLURM_CPUS_PER_TASK", CPU_SETSIZE)));
+}
+
+int default_threads(int ranks_in_this_process) {
   cpu_set_t cores;
   CPU_ZERO(&cores);
-  int count = 1;
-  if (sched_getaffinity(0, sizeof cores, &cores) == 0)
-    count = CPU_COUNT(&cores);
-  else
-    count = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
-  return std::max(1, count / std::max(1, ranks_on_this_node));
+  int count = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  if (sched_getaffinity(0, sizeof cores, &cores) == 0) count = share_of_cores({cores}, 0);
+  return std::max(1, count / std::max(1, ranks_in_this_process));
 }
 
 // A name in Linux's abstract socket space can be bound once, and is free again when its owner ends.

@@ -23,12 +23,26 @@ std::string message_of(int world, int size) {
 class Environment {
  public:
   explicit Environment(const std::map<std::string, std::string>& values) {
-    for (const char* name :
-         {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK",
-          "OMPI_COMM_WORLD_LOCAL_SIZE", "PMI_RANK", "PMI_SIZE", "PMIX_RANK", "MPI_LOCALRANKID",
-          "MPI_LOCALNRANKS", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_STEP_NUM_TASKS",
-          "SLURM_LOCALID", "SLURM_NODEID", "SLURM_NNODES", "SLURM_STEP_NUM_NODES",
-          "SLURM_STEP_TASKS_PER_NODE", "SLURM_STEP_NODELIST"}) {
+    for (const char* name : {"OMPI_COMM_WORLD_RANK",
+                             "OMPI_COMM_WORLD_SIZE",
+                             "OMPI_COMM_WORLD_LOCAL_RANK",
+                             "OMPI_COMM_WORLD_LOCAL_SIZE",
+                             "PMI_RANK",
+                             "PMI_SIZE",
+                             "PMIX_RANK",
+                             "MPI_LOCALRANKID",
+                             "MPI_LOCALNRANKS",
+                             "SLURM_PROCID",
+                             "SLURM_NTASKS",
+                             "SLURM_STEP_NUM_TASKS",
+                             "SLURM_LOCALID",
+                             "SLURM_NODEID",
+                             "SLURM_NNODES",
+                             "SLURM_STEP_NUM_NODES",
+                             "SLURM_STEP_TASKS_PER_NODE",
+                             "SLURM_STEP_NODELIST",
+                             "PMI_FD",
+                             "SLURM_CPUS_PER_TASK"}) {
       if (const char* old = std::getenv(name)) before_[name] = old;
       names_.push_back(name);
       unsetenv(name);
@@ -108,6 +122,62 @@ TEST_CASE("launch environments") {
     const Environment batch({{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "8"}});
     CHECK(read_launch_environment().launcher == "none");
   }
+}
+
+TEST_CASE("tasks that MPI cannot join are told with what would work") {
+  std::map<std::string, std::string> step = {{"SLURM_PROCID", "1"},
+                                             {"SLURM_STEP_NUM_TASKS", "4"},
+                                             {"SLURM_STEP_NODELIST", "n1"},
+                                             {"SLURM_STEP_TASKS_PER_NODE", "4"}};
+  const auto problem = [&](const char* library, int found) {
+    const Environment srun(step);
+    return launch_problem(read_launch_environment(), library, found);
+  };
+  const auto names = [](const std::string& text, const char* part) {
+    return text.find(part) != std::string::npos;
+  };
+  const std::string none = problem("Open MPI v4.1.4", 0);
+  CHECK(names(none, "srun started 4 tasks"));
+  CHECK(names(none, "flavour is \"none\""));
+  CHECK(names(none, "--mpi=pmix"));
+  CHECK(problem("MPICH Version: 4.0", 0).empty());  // may have a way of its own
+  const std::string alone = problem("MPICH Version: 4.0", 1);
+  CHECK(names(alone, "world of 1"));
+  CHECK(names(alone, "--mpi=pmi2"));
+  step["PMI_FD"] = "11";
+  CHECK(names(problem("Open MPI v4.1.4", 0), "flavour is \"pmi2\""));
+  step["PMIX_RANK"] = "1";
+  CHECK(problem("Open MPI v4.1.4", 0).empty());
+  CHECK(problem("Open MPI v4.1.4", 4).empty());
+}
+
+TEST_CASE("groups are nodes only where ranks fill the nodes in order") {
+  CHECK(groups_stay_on_nodes({0, 0, 1, 1}, 2));
+  CHECK(groups_stay_on_nodes({0, 0, 1, 1}, 1));
+  CHECK_FALSE(groups_stay_on_nodes({0, 1, 0, 1}, 2));  // dealt round
+  CHECK_FALSE(groups_stay_on_nodes({0, 0, 0, 1, 1, 2}, 3));
+  CHECK_THROWS_AS(check_nodes_are_groups({0, 1, 0, 1}, 2), ConfigError);
+}
+
+TEST_CASE("cores are shared among the ranks whose masks hold them") {
+  const auto mask = [](int from, int to) {
+    cpu_set_t cores;
+    CPU_ZERO(&cores);
+    for (int core = from; core < to; ++core) CPU_SET(core, &cores);
+    return cores;
+  };
+  const Environment none({});
+  // Unbound: four ranks on 16 cores; three ranks on 8 (2.67 each).
+  CHECK(share_of_cores(std::vector<cpu_set_t>(4, mask(0, 16)), 2) == 4);
+  CHECK(share_of_cores(std::vector<cpu_set_t>(3, mask(0, 8)), 0) == 2);
+  CHECK(share_of_cores(std::vector<cpu_set_t>(3, mask(0, 6)), 0) == 2);
+  CHECK(share_of_cores(std::vector<cpu_set_t>(8, mask(0, 2)), 7) == 1);
+  // Bound to cores of their own: all of them; two ranks to a socket of eight: half of it.
+  CHECK(share_of_cores({mask(0, 4), mask(4, 8)}, 1) == 4);
+  CHECK(share_of_cores({mask(0, 8), mask(0, 8), mask(8, 16), mask(8, 16)}, 3) == 4);
+  const Environment srun(std::map<std::string, std::string>{{"SLURM_CPUS_PER_TASK", "3"}});
+  CHECK(share_of_cores({mask(0, 8)}, 0) == 3);
+  CHECK(share_of_cores({mask(0, 2)}, 0) == 2);
 }
 
 TEST_CASE("threads per rank: the cores shared, at least one") {

@@ -7,12 +7,15 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "distributed/communicator.h"
+#include "distributed/groups.h"
 #include "distributed/launch.h"
 #include "engine/device.h"
 #include "tools/train/options.h"
@@ -125,6 +128,26 @@ Json slurm_environment() {
   return found.empty() ? Json() : found;
 }
 
+// Lets the ranks find one another, where that can work, and tells what MPI says.
+void find_world(const LaunchInfo& info, Json& state, Json& problems) {
+  const char* mend = "see Ranks in docs/running.md";
+  if (const auto wrong = launch_problem(info, mpi_library(), 0); !wrong.empty())
+    return problem(problems, wrong, mend);
+  try {
+    int cores = 1;
+    const auto world = mpi_world({60.0}, &cores);
+    const auto& nodes = world->nodes();
+    state["node_of_rank"] = nodes;
+    state["threads_per_rank"] = cores;
+    const auto on_first = std::count(nodes.begin(), nodes.end(), nodes[0]);
+    if (!groups_stay_on_nodes(nodes, static_cast<int>(on_first)))
+      problem(problems, "the ranks of a node do not follow one another, so no group is a node",
+              "mpirun --map-by slot, srun --distribution=block, equally many ranks on each node");
+  } catch (const std::exception& error) {
+    problem(problems, error.what(), mend);
+  }
+}
+
 Json mpi_state(Json& problems) {
   const LaunchInfo info = read_launch_environment();
   const char* threads = std::getenv("OMP_NUM_THREADS");
@@ -134,9 +157,11 @@ Json mpi_state(Json& problems) {
             "OMP_NUM_THREADS is " + std::string(threads) + ", but this process may use " +
                 std::to_string(cores) + " cores",
             "unset it, or bind more cores to a rank (mpirun --map-by slot:PE=N, srun -c N)");
-  Json state = {{"library", loaded_library("libmpi.so")}, {"launcher", info.launcher}};
-  if (state["library"].is_null() && info.launcher == "none") return nullptr;
+  Json state = {{"library", loaded_library("libmpi.so")},
+                {"version", mpi_library()},
+                {"launcher", info.launcher}};
   if (info.launcher == "none") return state;
+  state["pmi"] = info.pmi;
   state["rank"] = info.rank;
   state["world"] = info.world;
   state["local_rank"] = info.local_rank;
@@ -144,6 +169,7 @@ Json mpi_state(Json& problems) {
   state["node"] = info.node;
   state["nodes"] = info.nodes;
   state["host"] = info.host;
+  find_world(info, state, problems);
   return state;
 }
 

@@ -3,7 +3,6 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "distributed/launch.h"
 #include "engine/error.h"
 #include "tools/train/datasets.h"
 #include "tools/train/evaluation.h"
@@ -46,7 +45,7 @@ int eval_command(const Options& options) {
     const auto images = open_fitting_dataset(config, Split::kTest);
     const auto device =
         Device::create(options.device == "cuda" ? DeviceKind::kCuda : DeviceKind::kHost,
-                       world.rank() % place.ranks_per_node, default_threads(place.ranks_per_node));
+                       place.local_rank, place.threads);
     Replica replica(config, Resolved{}, *device);
     load_weights(replica.store, weights_file(options.checkpoint));
     const EvalRecord record = Evaluation(*images, data, replica, world).run(0);

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "tools/report/report_command.h"
+#include "distributed/launch.h"
 #include "tools/train/doctor.h"
 #include "tools/train/eval_command.h"
 #include "tools/train/exit_codes.h"
@@ -14,6 +15,7 @@ namespace {
 
 int doctor_command(const ab::Options& options) {
   const ab::Json report = ab::doctor_report();
+  if (ab::read_launch_environment().rank > 0) return ab::kExitDone;  // rank 0 speaks for all
   std::printf("%s\n", options.json ? report.dump(2).c_str() : ab::doctor_text(report).c_str());
   return ab::kExitDone;
 }

@@ -37,11 +37,14 @@ void report_failure(const std::function<void(int)>& on_failure, int code) {
   }
 }
 
-int run_mpi(Communicator& world, const std::function<int(Communicator&, const RankPlace&)>& body,
+int run_mpi(Communicator& world, int cores,
+            const std::function<int(Communicator&, const RankPlace&)>& body,
             const std::function<void(int)>& on_failure) {
   try {
     const auto& nodes = world.nodes();
-    return body(world, {static_cast<int>(std::count(nodes.begin(), nodes.end(), nodes[0])), false});
+    const auto mine = nodes.begin() + world.rank();
+    return body(world, {static_cast<int>(std::count(nodes.begin(), nodes.end(), nodes[0])),
+                        static_cast<int>(std::count(nodes.begin(), mine, *mine)), cores, false});
   } catch (const std::exception& error) {
     const int code = exit_code_of(error);
     leave_stop_signals();
@@ -60,7 +63,7 @@ int run_threads(int ranks, double timeout_s,
     std::atomic<int> code = kExitDone;
     run_local_ranks(ranks, ranks,
                     [&](Communicator& local) {
-                      code = body(local, {ranks, true});
+                      code = body(local, {ranks, local.rank(), default_threads(ranks), true});
                     },
                     {timeout_s});
     return code;
@@ -77,14 +80,15 @@ int run_on_ranks(int local_ranks, double timeout_s,
                  const std::function<int(Communicator&, const RankPlace&)>& body,
                  const std::function<void(int)>& on_failure) {
   return run_alone([&] {
-    const std::unique_ptr<Communicator> world = mpi_world({timeout_s});
+    int cores = 1;
+    const std::unique_ptr<Communicator> world = mpi_world({timeout_s}, &cores);
     if (!world || (local_ranks > 0 && world->size() == 1))
       return run_threads(std::max(1, local_ranks), timeout_s, body, on_failure);
-    if (local_ranks == 0) return run_mpi(*world, body, on_failure);
+    if (local_ranks == 0) return run_mpi(*world, cores, body, on_failure);
     const ConfigError both("--local-ranks " + std::to_string(local_ranks) + ": " +
                            std::to_string(world->size()) +
                            " ranks were launched already; leave the flag out");
-    return run_mpi(*world, [&](Communicator&, const RankPlace&) -> int { throw both; }, {});
+    return run_mpi(*world, cores, [&](Communicator&, const RankPlace&) -> int { throw both; }, {});
   });
 }
 

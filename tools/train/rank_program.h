@@ -10,6 +10,8 @@ namespace ab {
 
 struct RankPlace {
   int ranks_per_node = 1;
+  int local_rank = 0;           // among the ranks of its node: which GPU it takes
+  int threads = 1;              // its share of the node's cores
   bool shares_process = false;  // ranks are threads of one process
 };
 

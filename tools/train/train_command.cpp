@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <mutex>
 
+#include "distributed/groups.h"
 #include "distributed/launch.h"
 #include "distributed/ledger_gather.h"
 #include "engine/convolution.h"
@@ -103,10 +104,11 @@ class Run {
         world_(world),
         layout_{world.size(), place.ranks_per_node},
         resolved_(resolve(config_, data_.train->size(), layout_.world, layout_.ranks_per_node)),
-        device_(Device::create(device_kind(options.device), world.rank() % place.ranks_per_node,
-                               default_threads(place.ranks_per_node))),
+        device_(Device::create(device_kind(options.device), place.local_rank, place.threads)),
         gpu_world_(device_world(world, *device_, {config_.comm.timeout_s})) {
     check_places(config_, shared_.places, world, place);
+    if (method_of(config_) == Method::kAb && !config_.ab.group_size)
+      check_nodes_are_groups(world.nodes(), resolved_.group_size);
     device_->tf32 = config_.train.tf32;
     if (world.rank() == 0) open_folder(options);
   }
