@@ -44,10 +44,12 @@ std::string text_of(const CollectiveCall& call) {
                      std::to_string(call.elements) + " " + name_of(call.dtype) + " for " +
                      name_of(call.purpose) + " in phase " + name_of(call.phase);
   if (call.collective == Collective::kBroadcast) text += " from root " + std::to_string(call.root);
+  if (call.step > 0) text += ", step " + std::to_string(call.step);
   return text;
 }
 
-std::unique_ptr<Pending> Communicator::book_and_run(const CollectiveCall& call) {
+std::unique_ptr<Pending> Communicator::book_and_run(CollectiveCall call) {
+  call.step = ledger_->step();
   check(*this, call);
   if (!reaches(call.stream.device))
     refuse(*this, call,

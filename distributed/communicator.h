@@ -13,10 +13,22 @@
 #include <vector>
 
 #include "distributed/ledger.h"
+#include "engine/error.h"
 
 namespace ab {
 
 class Device;
+
+// Another rank has ended the run, with this exit code; what() says which and why.
+struct EndedElsewhere : CommunicationError {
+  EndedElsewhere(const std::string& text, int code) : CommunicationError(text), exit_code(code) {}
+  int exit_code;
+};
+
+// A process of this node is gone.
+struct RankLost : CommunicationError {
+  using CommunicationError::CommunicationError;
+};
 
 // A collective under way; wait() returns when the data has arrived, or throws what stopped it.
 class Pending {
@@ -36,9 +48,10 @@ struct CollectiveCall {
   void* values = nullptr;      // in and out; all-gather: out, size() blocks
   const void* mine = nullptr;  // all-gather: in
   Stream stream;               // of the device whose memory `values` is; after its work so far
+  int64_t step = 0;            // of the run, counted from 1; 0: none
 };
 
-// "all_reduce of 10 fp32 for gradients in phase warmup"
+// "all_reduce of 10 fp32 for gradients in phase warmup, step 3"
 std::string text_of(const CollectiveCall& call);
 
 struct CommunicatorOptions {
@@ -74,6 +87,9 @@ class Communicator {
   // Ranks with one color form a communicator, ordered by rank. Every rank calls it. Costs no ledger
   // bytes: it is set-up, not data.
   std::unique_ptr<Communicator> split(int color, const std::string& name);
+  // Before abort(): tells the other ranks how the run ends, and waits until rank 0 has heard it and
+  // said the same, at most a few seconds.
+  virtual void say_farewell(int, const std::string&) {}
   // Ends the run everywhere: blocked calls of all ranks throw, mpi ends the job with exit_code.
   virtual void abort(int exit_code, const std::string& reason) = 0;
   // Throws where another rank of this process has ended the run; for whoever waits elsewhere.
@@ -93,7 +109,7 @@ class Communicator {
  private:
   // Whether collectives over memory of such a device can be carried out.
   virtual bool reaches(DeviceKind kind) const { return kind != DeviceKind::kCuda; }
-  std::unique_ptr<Pending> book_and_run(const CollectiveCall& call);
+  std::unique_ptr<Pending> book_and_run(CollectiveCall call);
   // Never asked on a communicator of one rank. Starts the collective and returns at once.
   virtual std::unique_ptr<Pending> run(const CollectiveCall& call) = 0;
   virtual std::unique_ptr<Communicator> run_split(int color, const std::string& name) = 0;

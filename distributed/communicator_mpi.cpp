@@ -4,10 +4,15 @@
 // message's tag is a hash of what the sender believes the collective to be: ranks that do not agree
 // find out at the first message, and no byte is spent on it.
 #include <algorithm>
+#include <chrono>
+#include <cstdio>
 #include <exception>
+#include <future>
+#include <thread>
 #include <utility>
 
 #include "distributed/communicator_mpi_jobs.h"
+#include "distributed/communicator_mpi_watch.h"
 #include "distributed/launch.h"
 #include "engine/error.h"
 
@@ -20,8 +25,13 @@ class MpiProcess {
   explicit MpiProcess(const CommunicatorOptions& options);
   ~MpiProcess();
 
+  // The progress thread, which from here on makes all calls to MPI.
+  void start(MPI_Comm world);
   void fail(const std::string& reason) { progress->fail(reason); }
+  // What every rank is doing, asked of their progress threads.
+  std::string survey();
 
+  std::unique_ptr<RankWatch> watch;  // used by the progress thread
   std::unique_ptr<ProgressThread> progress;
   std::vector<MPI_Comm> communicators;  // freed at the end, in the same order on all ranks
   std::string host;
@@ -42,7 +52,26 @@ MpiProcess::MpiProcess(const CommunicatorOptions& options) : timeout_s(options.t
                              "; MPI_THREAD_SERIALIZED is needed: use an MPI built with threads");
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
   host = read_launch_environment().host;
-  progress = std::make_unique<ProgressThread>();
+}
+
+void MpiProcess::start(MPI_Comm world) {
+  watch = std::make_unique<RankWatch>(world);
+  progress = std::make_unique<ProgressThread>([this] { watch->serve(); });
+}
+
+std::string MpiProcess::survey() {
+  const auto text = std::make_shared<std::promise<std::string>>();
+  std::future<std::string> told = text->get_future();
+  progress->run_urgently([this, text, asker = std::this_thread::get_id()] {
+    std::string answer = "the other ranks could not be asked";
+    try {
+      // Not from the asking thread, where a progress thread that is stuck in MPI would leave it.
+      if (std::this_thread::get_id() != asker) answer = watch->survey();
+    } catch (const CommunicationError&) {
+    }
+    text->set_value(answer);
+  });
+  return told.get();
 }
 
 MpiProcess::~MpiProcess() {
@@ -60,11 +89,22 @@ int tag_of(const std::string& text) {
   return static_cast<int>((hash ^ (hash >> 15)) & 0x7fffu);
 }
 
+std::string seconds_text(double seconds) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g s", seconds);
+  return text;
+}
+
 // Waits for a job; a wait that lasts too long stops all communication of this process.
 void wait_for(MpiProcess& process, ProgressJob& job, const std::string& where) {
-  if (process.progress->wait(job, process.timeout_s)) return;
-  const std::string reason = where + " did not finish within " + std::to_string(process.timeout_s) +
-                             " s (comm.timeout_s): a rank is lost, stuck or much slower";
+  try {
+    if (process.progress->wait(job, process.timeout_s)) return;
+  } catch (const CommunicationError& error) {
+    process.watch->rethrow(error.what());
+    throw CommunicationError(std::string(error.what()) + ": " + process.survey());
+  }
+  const std::string reason = where + " did not finish within " + seconds_text(process.timeout_s) +
+                             " (comm.timeout_s): " + process.survey();
   process.fail(reason);
   throw CommunicationError(reason);
 }
@@ -100,16 +140,24 @@ class MpiCommunicator : public Communicator {
     process_->communicators.push_back(comm);
   }
 
+  void say_farewell(int exit_code, const std::string& reason) override {
+    const auto watch = process_->watch.get();
+    process_->progress->run_urgently([=] { watch->say_farewell(exit_code, reason); });
+    for (int i = 0; rank() > 0 && i < 300 && !watch->first_rank_is_done(); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+
   void abort(int exit_code, const std::string& reason) override {
     process_->fail(reason);
     process_->progress->run_urgently([exit_code] { MPI_Abort(MPI_COMM_WORLD, exit_code); });
   }
 
  private:
-  std::string where(const std::string& what) const {
-    return "rank " + std::to_string(rank()) + " of " + std::to_string(size()) + " on host " +
-           process_->host + ", communicator " + name() + ": " + what;
+  std::string who() const {
+    return "rank " + std::to_string(process_->watch->rank()) + " of " +
+           std::to_string(process_->watch->size()) + " on host " + process_->host + ", ";
   }
+  std::string what(const std::string& text) const { return "communicator " + name() + ": " + text; }
 
   std::unique_ptr<Pending> run(const CollectiveCall& call) override {
     const std::string text = text_of(call);
@@ -120,15 +168,21 @@ class MpiCommunicator : public Communicator {
       if (own != mine) std::copy(mine, mine + bytes, own);
     }
     auto job = std::make_shared<RingJob>(call, comm_, rank(), size(),
-                                         tag_of(std::to_string(started_++) + text), where(text));
-    process_->progress->post(job);
-    return std::make_unique<MpiPending>(process_, std::move(job), where(text));
+                                         tag_of(std::to_string(started_++) + text), who(),
+                                         what(text), *process_->watch);
+    try {
+      process_->progress->post(job);
+    } catch (const CommunicationError& error) {
+      process_->watch->rethrow(error.what());
+      throw;
+    }
+    return std::make_unique<MpiPending>(process_, std::move(job), who() + what(text));
   }
 
   std::unique_ptr<Communicator> run_split(int color, const std::string& name) override {
     auto job = std::make_shared<SplitJob>(comm_, color, rank(), name);
     process_->progress->post(job);
-    wait_for(*process_, *job, where("split into " + name));
+    wait_for(*process_, *job, who() + what("split into " + name));
     std::vector<int> members;
     for (const int member : job->members) members.push_back(nodes()[member]);
     return std::make_unique<MpiCommunicator>(process_, job->child, name, job->child_rank,
@@ -160,6 +214,7 @@ std::unique_ptr<Communicator> mpi_world(const CommunicatorOptions& options, int*
   MPI_Comm_size(world, &size);
   check(size);
   NodeMap map = find_nodes(world, rank, size);
+  process->start(world);
   if (cores) *cores = map.cores;
   return std::make_unique<MpiCommunicator>(process, world, "world", rank, std::move(map.nodes),
                                            std::make_shared<Ledger>());

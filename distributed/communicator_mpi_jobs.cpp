@@ -1,7 +1,9 @@
 #include "distributed/communicator_mpi_jobs.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "distributed/communicator_mpi_watch.h"
 #include "distributed/launch.h"
 #include "engine/error.h"
 
@@ -58,13 +60,15 @@ NodeMap find_nodes(MPI_Comm world, int rank, int size) {
 }
 
 RingJob::RingJob(const CollectiveCall& call, MPI_Comm comm, int rank, int size, int tag,
-                 std::string where)
+                 std::string who, std::string what, RankWatch& watch)
     : call_(call),
       comm_(comm),
       tag_(tag),
       left_((rank + size - 1) % size),
       right_((rank + 1) % size),
-      where_(std::move(where)),
+      who_(std::move(who)),
+      what_(std::move(what)),
+      watch_(watch),
       plan_(plan_ring(call.collective, call.elements, call.dtype, rank, size, call.root,
                       kSegmentBytes)) {
   for (const RingSegment& s : plan_.arrivals)
@@ -77,6 +81,13 @@ bool RingJob::finished() const {
 }
 
 bool RingJob::advance() {
+  if (!std::exchange(begun_, true)) watch_.begin(what_);
+  const bool moved = move();
+  if (finished()) watch_.end();
+  return moved;
+}
+
+bool RingJob::move() {
   bool moved = false;
   while (expected_ < count(plan_.arrivals) && expected_ - taken_ < kWindow &&
          plan_.arrivals[expected_].needs <= sent_) {
@@ -117,7 +128,7 @@ bool RingJob::take(const RingSegment& s) {
   if (code == MPI_SUCCESS && !arrived) return false;
   if (code == MPI_SUCCESS) MPI_Get_count(&status, MPI_BYTE, &bytes);
   if (code != MPI_SUCCESS || status.MPI_TAG != tag_ || bytes != s.bytes)
-    throw CommunicationError(where_ + " does not match what rank " + std::to_string(left_) +
+    throw CommunicationError(who_ + what_ + " does not match what rank " + std::to_string(left_) +
                              " started; all ranks must start the same collectives in one order");
   if (s.sum)
     sum_into(call_.dtype, at(s), slot(taken_), s.bytes / static_cast<int>(size_of(call_.dtype)));

@@ -16,6 +16,8 @@
 
 namespace ab {
 
+class RankWatch;
+
 // Throws CommunicationError with MPI's words.
 void check_mpi(int code, const char* call);
 #define AB_MPI(call) check_mpi(call, #call)
@@ -30,13 +32,15 @@ NodeMap find_nodes(MPI_Comm world, int rank, int size);
 
 class RingJob : public ProgressJob {
  public:
-  // tag: what the ranks must agree on, in 15 bits. where: words for errors.
-  RingJob(const CollectiveCall& call, MPI_Comm comm, int rank, int size, int tag,
-          std::string where);
+  // tag: what the ranks must agree on, in 15 bits. who, what: words for errors. watch: hears when
+  // the collective begins and ends here.
+  RingJob(const CollectiveCall& call, MPI_Comm comm, int rank, int size, int tag, std::string who,
+          std::string what, RankWatch& watch);
   bool advance() override;
   bool finished() const override;
 
  private:
+  bool move();
   static constexpr int64_t kWindow = 4;
 
   char* at(const RingSegment& s) const { return static_cast<char*>(call_.values) + s.offset; }
@@ -48,7 +52,9 @@ class RingJob : public ProgressJob {
   CollectiveCall call_;
   MPI_Comm comm_;
   int tag_, left_, right_;
-  std::string where_;
+  std::string who_, what_;
+  RankWatch& watch_;
+  bool begun_ = false;
   RingPlan plan_;
   std::vector<char> staging_;  // kWindow arrivals that wait to be summed
   int64_t stride_ = 0;

@@ -69,15 +69,20 @@ class Ledger {
   // The phase that the following collectives belong to.
   void set_phase(Phase phase) { phase_ = phase; }
   Phase phase() const { return phase_; }
+  // The step of the run, for errors; counted from 1.
+  void set_step(int64_t step) { step_ = step; }
+  int64_t step() const { return step_; }
   void book(const std::string& communicator, Collective collective, Purpose purpose, DType dtype,
             const LedgerEntry& entry);
   void add(const LedgerKey& key, const LedgerEntry& entry) { entries_[key] += entry; }
+  void clear() { entries_.clear(); }
   const std::map<LedgerKey, LedgerEntry>& entries() const { return entries_; }
   int64_t sent_bytes() const;
   int64_t inter_node_bytes() const;
 
  private:
   Phase phase_ = Phase::kStart;
+  int64_t step_ = 0;
   std::map<LedgerKey, LedgerEntry> entries_;
 };
 

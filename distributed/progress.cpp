@@ -15,6 +15,7 @@ namespace {
 
 constexpr int kYields = 20;  // polls in vain before the thread sleeps
 constexpr std::chrono::microseconds kNap{50};
+constexpr std::chrono::milliseconds kIdle{20};
 constexpr std::chrono::seconds kGrace{2};  // for a thread that has been told to stop
 
 }  // namespace
@@ -25,13 +26,15 @@ struct ProgressThread::State {
   std::deque<std::shared_ptr<ProgressJob>> jobs;
   std::string failure;                 // guarded by mutex; first reason
   std::function<void()> urgent;        // guarded by mutex
+  std::function<void()> serve;         // the thread's own
   bool ended = false;                  // guarded by mutex
   std::atomic<bool> attention{false};  // failure, urgent or stop: leave the job under way
   std::atomic<bool> stop{false};
   std::thread thread;
 };
 
-ProgressThread::ProgressThread() : state_(std::make_shared<State>()) {
+ProgressThread::ProgressThread(std::function<void()> serve) : state_(std::make_shared<State>()) {
+  state_->serve = std::move(serve);
   state_->thread = std::thread([state = state_] { loop(state); });
 }
 
@@ -98,14 +101,34 @@ bool ProgressThread::poll(State& state, ProgressJob& job) {
   int idle = 0;
   while (!job.finished()) {
     if (state.attention) return false;
-    if (job.advance())
+    if (job.advance()) {
       idle = 0;
-    else if (++idle < kYields)
+      continue;
+    }
+    if (state.serve) state.serve();
+    if (++idle < kYields)
       std::this_thread::yield();
     else
       std::this_thread::sleep_for(kNap);
   }
   return true;
+}
+
+// Until there is a job or something more important; serves meanwhile.
+void ProgressThread::wait_for_work(State& state, std::unique_lock<std::mutex>& lock) {
+  const auto there = [&] { return state.attention || !state.jobs.empty(); };
+  if (!state.serve) return state.work.wait(lock, there);
+  while (!state.work.wait_for(lock, kIdle, there)) {
+    std::string error;
+    lock.unlock();
+    try {
+      state.serve();
+    } catch (const std::exception& e) {
+      error = e.what();
+    }
+    lock.lock();
+    if (!error.empty() && state.failure.empty()) state.failure = error;
+  }
 }
 
 // Ends all jobs with `reason`; the mutex is held.
@@ -132,8 +155,8 @@ void ProgressThread::loop(const std::shared_ptr<State>& state) {
       continue;
     }
     if (!state->failure.empty()) end_jobs(*state, state->failure);
-    state->work.wait(lock, [&] { return state->attention || !state->jobs.empty(); });
-    if (state->attention) continue;
+    wait_for_work(*state, lock);
+    if (state->attention || !state->failure.empty()) continue;
     const std::shared_ptr<ProgressJob> job = state->jobs.front();
     lock.unlock();
     bool done = false;

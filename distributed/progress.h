@@ -1,11 +1,12 @@
 // Progress thread: runs jobs one after the other in the order they were posted, polling each until
 // it has finished. It keeps transfers going while the rank computes, and is the only thread that
 // calls MPI. Polling backs off (yield, then sleeps of 50 us), because ranks may share cores; with
-// no job it sleeps on a condition variable. Waits can give up: fail() then ends every job with that
-// reason.
+// no job it sleeps on a condition variable, waking up to serve other ranks' questions. Waits can
+// give up: fail() then ends every job with that reason.
 #pragma once
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 
 namespace ab {
@@ -26,7 +27,9 @@ class ProgressJob {
 
 class ProgressThread {
  public:
-  ProgressThread();
+  // serve: called on the thread between polls, and some fifty times a second while there is no job;
+  // what it throws ends all jobs.
+  explicit ProgressThread(std::function<void()> serve = {});
   // Ends at once, jobs unfinished or not. A thread that is stuck inside a job is left behind.
   ~ProgressThread();
   ProgressThread(const ProgressThread&) = delete;
@@ -46,6 +49,7 @@ class ProgressThread {
   struct State;
   static void loop(const std::shared_ptr<State>& state);
   static bool poll(State& state, ProgressJob& job);
+  static void wait_for_work(State& state, std::unique_lock<std::mutex>& lock);
   static void end_jobs(State& state, const std::string& reason);
 
   std::shared_ptr<State> state_;

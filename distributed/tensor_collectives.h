@@ -14,7 +14,4 @@ void average(Stream stream, Communicator& communicator, Purpose purpose, const T
 void broadcast(Stream stream, Communicator& communicator, Purpose purpose, const Tensor& values,
                int root);
 
-// True when every rank of the communicator passed the same word.
-bool all_agree(Communicator& communicator, uint64_t word);
-
 }  // namespace ab

@@ -19,12 +19,20 @@ using Clock = std::chrono::steady_clock;
 
 const char* kProgram = AB_BINARY_DIR "/bin/abtrain";
 
-std::vector<std::string> command_line(const std::vector<std::string>& arguments, int mpi_ranks) {
+std::vector<std::string> command_line(const std::vector<std::string>& arguments,
+                                      const Start& start) {
+  const int odd = start.last_rank.empty() ? 0 : 1;
   std::vector<std::string> words;
-  if (mpi_ranks > 0)
-    words = {AB_MPIEXEC, "--oversubscribe", "--bind-to", "none", "-n", std::to_string(mpi_ranks)};
+  if (start.mpi_ranks > 0)
+    words = {AB_MPIEXEC,  "--oversubscribe",
+             "--bind-to", "none",
+             "-n",        std::to_string(start.mpi_ranks - odd)};
   words.emplace_back(kProgram);
   words.insert(words.end(), arguments.begin(), arguments.end());
+  if (odd == 0) return words;
+  words.insert(words.end(), {":", "-n", "1", kProgram});
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  words.insert(words.end(), start.last_rank.begin(), start.last_rank.end());
   return words;
 }
 
@@ -83,7 +91,7 @@ int count_processes(const std::string& text) {
 
 Outcome abtrain(const std::vector<std::string>& arguments, const Start& start) {
   const TempDir logs;
-  std::vector<std::string> words = command_line(arguments, start.mpi_ranks);
+  std::vector<std::string> words = command_line(arguments, start);
   const auto begin = Clock::now();
   const pid_t process = fork();
   if (process == 0) become(words, start, logs);

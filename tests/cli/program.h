@@ -23,6 +23,8 @@ struct Start {
   int mpi_ranks = 0;        // 0: no launcher
   int64_t file_limit = 0;   // largest file the process may write, bytes; 0: no limit
   double timeout_s = 30.0;  // then the process is killed
+  // mpirun alone: words that the last rank gets besides.
+  std::vector<std::string> last_rank = {};
   // Called with the process (mpirun, where there are ranks) once it runs.
   std::function<void(pid_t)> meanwhile = {};
 };

@@ -36,7 +36,7 @@ TEST_CASE("the ledger equals the plan: switches that change what travels") {
   const std::string change = GENERATE(
       "train.sync_bn=off", "train.sync_bn=world", "ab.compat.moments=true",
       "comm.reduce_dtype=bf16", "comm.bucket_mb=0.001", "train.log_every=5", "ab.guard=true",
-      "train.eval_every=0.5", "ab.merge=learned", "checkpoint.ask_every=1");
+      "train.eval_every=0.5", "ab.merge=learned", "checkpoint.ask_every=1", "train.check_every=2");
   CAPTURE(change);
   check_plan(tiny_config("resnet", {"method=ab", change}), 4, 2);
 }

@@ -79,6 +79,16 @@ TEST_CASE("the newest whole checkpoint is taken, a damaged one is passed over an
   CHECK(newest_checkpoint(folder, &warnings) == step_folder(folder, 10));
   CHECK(warnings.empty());
   flip_a_byte(step_folder(folder, 10) + "/optimizer.safetensors");
+  fs::copy(folder, scratch / "missing", fs::copy_options::recursive);
+  fs::copy(folder, scratch / "short", fs::copy_options::recursive);
+  fs::remove(step_folder(scratch / "missing", 10) + "/weights-1.safetensors");
+  fs::resize_file(step_folder(scratch / "short", 10) + "/optimizer-1.safetensors", 100);
+  CHECK(newest_checkpoint(scratch / "missing", &warnings) == step_folder(scratch / "missing", 8));
+  CHECK(newest_checkpoint(scratch / "short", &warnings) == step_folder(scratch / "short", 8));
+  REQUIRE(warnings.size() == 2);
+  CHECK(warnings[0].find("weights-1.safetensors is missing") != std::string::npos);
+  CHECK(warnings[1].find("optimizer-1.safetensors has 100 bytes instead of") != std::string::npos);
+  warnings.clear();
   fs::remove(step_folder(folder, 8) + "/DONE");
   CHECK(newest_checkpoint(folder, &warnings) == step_folder(folder, 6));
   REQUIRE(warnings.size() == 2);

@@ -150,14 +150,17 @@ void write_parts(const std::string& path, const RunState& state, const Checkpoin
                    json_text(ledger_json(parts.world.ledger())) + "\n");
 }
 
-// Names every file with its CRC; from here on the checkpoint counts.
+// Names every file with its CRC and length; from here on the checkpoint counts.
 void write_done(const std::string& path) {
-  Json files = Json::object();
+  Json files = Json::object(), bytes = Json::object();
   for (const auto& entry : fs::directory_iterator(path)) {
     const std::string name = entry.path().filename().string();
-    if (name != "DONE") files[name] = crc_of(entry.path().string());
+    if (name == "DONE") continue;
+    files[name] = crc_of(entry.path().string());
+    bytes[name] = entry.file_size();
   }
-  write_whole_file(path + "/DONE", json_text({{"crc32", files}}, 1) + "\n");
+  write_whole_file(path + "/DONE", json_text({{"crc32", files}, {"bytes", bytes}}, 1) + "\n");
+  flush_folder(fs::path(path).parent_path().string());
 }
 
 bool is_done(const std::string& path) {
@@ -182,10 +185,15 @@ std::vector<std::string> checkpoints_of(const std::string& folder) {
 std::string damage_of(const std::string& path) {
   if (!is_done(path)) return "it was not finished";
   try {
-    const Json files = read_json(path + "/DONE").at("crc32");
-    for (const auto& [name, crc] : files.items()) {
+    const Json done = read_json(path + "/DONE");
+    for (const auto& [name, crc] : done.at("crc32").items()) {
       const std::string file = (fs::path(path) / name).string();
-      if (crc_of(file) != crc.get<uint32_t>()) return name + " is damaged";
+      const auto length = done.at("bytes").at(name).get<uint64_t>();
+      if (!fs::exists(file)) return name + " is missing";
+      if (fs::file_size(file) != length)
+        return name + " has " + std::to_string(fs::file_size(file)) + " bytes instead of " +
+               std::to_string(length);
+      if (crc_of(file) != crc.get<uint32_t>()) return name + " is damaged: its checksum differs";
     }
   } catch (const std::exception& error) {
     return error.what();
@@ -281,6 +289,7 @@ void load_checkpoint(const std::string& checkpoint, const CheckpointParts& parts
   parts.rules.load(optimizer);
   const std::string rank = checkpoint + "/" + rank_file(parts.world.rank());
   try {
+    parts.world.ledger().clear();  // of the new start, which is set-up
     load_ledger(read_json(rank), parts.world.ledger());
     book_own_gather(parts.world);
   } catch (const Json::exception& error) {

@@ -5,7 +5,8 @@
 //                                                        moments and factors that merges need
 //     rank-00000.json, ...                               each rank's ledger so far
 //     state.json                                         step, layer ranks, results so far
-//     DONE                                               written last, with a CRC-32 of every file
+//     DONE                                               written last, with CRC-32 and length of
+//     each file
 // Loader order, augmentation, dropout and phase follow from the step alone. Every file is written
 // under a temporary name, flushed and renamed; an older checkpoint goes only after a newer one is
 // DONE.

@@ -61,6 +61,7 @@ struct Config {
     std::string sync_bn = "phase";                  // phase, world, off
     double eval_every = 1.0;                        // epochs; 0: only at the end
     int64_t log_every = 1;                          // steps
+    int64_t check_every = 0;                        // steps; 0: at borders alone
   } train;
 
   AdamWSettings adamw;

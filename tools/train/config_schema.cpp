@@ -162,6 +162,10 @@ std::vector<Key> train_keys() {
                "nobody"),
       make_key(AB_FIELD(train.eval_every), at_least(0),
                "epochs between evaluations; 0: only at the end"),
+      make_key(
+          AB_FIELD(train.check_every), from(0, 1e12),
+          "steps between comparisons of the ranks that should hold the same weights; 0: at the "
+          "borders of phases alone"),
       make_key(AB_FIELD(train.log_every), from(1, 1e9), "steps between lines of metrics.jsonl"),
       make_key(AB_FIELD(adamw.lr), above_zero(), "peak learning rate"),
       make_key(AB_FIELD(adamw.weight_decay), at_least(0), "decoupled weight decay"),

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "engine/error.h"
@@ -66,6 +67,14 @@ void write_whole_file(const std::string& path, const std::string& text) {
   // Some file systems report a full disk only here.
   if (::close(file) != 0) fail(temporary, "cannot be written");
   if (std::rename(temporary.c_str(), path.c_str()) != 0) fail(path, "cannot be replaced");
+  flush_folder(std::filesystem::path(path).parent_path().string());
+}
+
+void flush_folder(const std::string& folder) {
+  const int handle = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_CLOEXEC);
+  if (handle < 0) return;
+  ::fsync(handle);
+  ::close(handle);
 }
 
 std::string json_text(const Json& value, int indent) {

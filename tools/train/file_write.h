@@ -26,6 +26,9 @@ class LineFile {
 // rename).
 void write_whole_file(const std::string& path, const std::string& text);
 
+// Makes the names in a folder survive a crash; file systems that cannot flush a folder are fine.
+void flush_folder(const std::string& folder);
+
 // Doubles with all their bits, NaN and infinity as null, text that is no UTF-8 repaired.
 std::string json_text(const Json& value, int indent = -1);
 

@@ -2,8 +2,8 @@
 #include <csignal>
 #include <cstdio>
 
-#include "tools/report/report_command.h"
 #include "distributed/launch.h"
+#include "tools/report/report_command.h"
 #include "tools/train/doctor.h"
 #include "tools/train/eval_command.h"
 #include "tools/train/exit_codes.h"

@@ -53,6 +53,7 @@ PhaseBorder::PhaseBorder(const Config& config, Replica& replica, Communicator& w
       replica_(replica),
       world_(world),
       place_(place),
+      replicas_(config, replica, world, place),
       rules_(config, replica, place.count > 1) {}
 
 std::vector<RankRecord> PhaseBorder::decompose(int cycle) {
@@ -82,7 +83,7 @@ std::vector<RankRecord> PhaseBorder::decompose(int cycle) {
   replica_.border.reset();
   replica_.arena.reset();
   replica_.store.refresh_compute(replica_.device.stream());
-  check_replicas("after decomposing");
+  replicas_.whole("after decomposing");
   return records;
 }
 
@@ -175,14 +176,6 @@ void PhaseBorder::average_statistics() {
   const Tensor statistics = replica_.store.buffer_values();
   if (!statistics) return;
   average(replica_.device.stream(), world_, Purpose::kMergeStatistics, statistics);
-}
-
-void PhaseBorder::check_replicas(const char* when) {
-  const uint64_t hash = config_.ab.compat.moments ? replica_.weights_hash() : replica_.hash();
-  if (all_agree(world_, hash)) return;
-  throw CommunicationError(std::string("replicas differ ") + when + ": rank " +
-                           std::to_string(world_.rank()) +
-                           " holds other weights than at least one other rank");
 }
 
 }  // namespace ab

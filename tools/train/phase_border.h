@@ -10,16 +10,10 @@
 #include "tools/train/merge_rules.h"
 #include "tools/train/moment_stash.h"
 #include "tools/train/replica.h"
+#include "tools/train/replica_check.h"
 #include "tools/train/run_folder.h"
 
 namespace ab {
-
-// Who trains together in the AB phase.
-struct GroupPlace {
-  Communicator* communicator = nullptr;  // the group; for ab-nogroups the world
-  int index = 0, count = 1;
-  bool trains_a = false;  // else B; ab-nogroups: everybody trains B
-};
 
 // Which group rank decomposes which weight: the costliest first, each to the rank with the least
 // work so far. Cost m n^2; pure, the same on every rank.
@@ -38,10 +32,7 @@ class PhaseBorder {
   void merge();
   // Batch-norm running statistics, averaged over the world where they are not synchronised.
   void average_statistics();
-  // Throws CommunicationError when replicas that should be equal are not. Moments that nobody
-  // averaged (compat.moments) let the unfactored parameters drift after a merge, as they do in the
-  // reference; then only the factored weights are compared.
-  void check_replicas(const char* when);
+  ReplicaCheck& replicas() { return replicas_; }
   MomentStash& stash() { return stash_; }
   MergeRules& rules() { return rules_; }
 
@@ -62,6 +53,7 @@ class PhaseBorder {
   Replica& replica_;
   Communicator& world_;
   GroupPlace place_;
+  ReplicaCheck replicas_;
   MomentStash stash_;
   MergeRules rules_;
 };

@@ -47,6 +47,7 @@ class Packed {
 
 void PhaseBorder::merge() {
   world_.ledger().set_phase(Phase::kMerge);
+  replicas_.before_merge();
   if (place_.count > 1) {
     average_factors_and_rest();
     if (!config_.ab.compat.moments) average_moments();
@@ -59,7 +60,7 @@ void PhaseBorder::merge() {
   replica_.border.reset();
   replica_.arena.reset();
   replica_.store.refresh_compute(replica_.device.stream());
-  check_replicas("after merging");
+  replicas_.whole("after merging");
 }
 
 void PhaseBorder::average_factors_and_rest() {

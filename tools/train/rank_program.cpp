@@ -13,13 +13,26 @@ namespace ab {
 namespace {
 
 // Most errors meet all ranks at once (a wrong key, a missing file): rank 0 speaks first and ends
-// the job; the others, one after the other, speak only if nobody on their node did. What a lost
-// partner causes is the least telling.
+// the job; the others, one after the other, speak only if nobody on their node did. What a stuck
+// partner causes is less telling, and a rank that is told of an error leaves the word to that one.
+// Nobody knows better than who finds a rank gone, and a launcher leaves it a second.
 void wait_for_a_better_message(int rank, const std::exception& error) {
   using namespace std::chrono_literals;
-  const bool consequence = dynamic_cast<const CommunicationError*>(&error) != nullptr;
-  const auto turn = rank > 0 ? 700ms + std::min(rank, 50) * 60ms : 0ms;
-  std::this_thread::sleep_for(turn + (consequence ? 1500ms : 0ms));
+  const auto own = std::min(rank, 50) * 60ms;
+  const auto turn = rank > 0 ? 700ms + own : 0ms;
+  if (dynamic_cast<const RankLost*>(&error))
+    std::this_thread::sleep_for(own);
+  else if (dynamic_cast<const EndedElsewhere*>(&error))
+    std::this_thread::sleep_for(turn + 5000ms);
+  else if (dynamic_cast<const CommunicationError*>(&error))
+    std::this_thread::sleep_for(turn + 1500ms);
+  else
+    std::this_thread::sleep_for(turn);
+}
+
+int code_of(const std::exception& error) {
+  const auto* elsewhere = dynamic_cast<const EndedElsewhere*>(&error);
+  return elsewhere ? elsewhere->exit_code : exit_code_of(error);
 }
 
 void tell(const std::exception& error) {
@@ -46,9 +59,10 @@ int run_mpi(Communicator& world, int cores,
     return body(world, {static_cast<int>(std::count(nodes.begin(), nodes.end(), nodes[0])),
                         static_cast<int>(std::count(nodes.begin(), mine, *mine)), cores, false});
   } catch (const std::exception& error) {
-    const int code = exit_code_of(error);
+    const int code = code_of(error);
     leave_stop_signals();
     report_failure(on_failure, code);
+    if (world.size() > 1) world.say_farewell(code, error.what());
     if (world.size() > 1) wait_for_a_better_message(world.rank(), error);
     tell(error);
     if (world.size() > 1) world.abort(code, error.what());

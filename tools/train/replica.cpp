@@ -103,27 +103,12 @@ std::string Replica::first_non_finite_layer(const DeviceBatch& batch, const Step
   return found;
 }
 
-uint64_t Replica::hash_of(const std::vector<const Parameter*>& parameters) {
-  uint64_t hash = 0;
+std::vector<uint64_t> Replica::hashes_of(const std::vector<const Parameter*>& parameters) {
+  std::vector<uint64_t> hashes;
   for (const Parameter* p : parameters)
-    if (p->present)
-      hash = hash * 0x9E3779B97F4A7C15u + checksum_of(border, device.stream(), p->value);
+    hashes.push_back(checksum_of(border, device.stream(), p->value));
   border.reset();
-  return hash;
-}
-
-uint64_t Replica::hash() {
-  std::vector<const Parameter*> all;
-  for (const Parameter& p : store.parameters()) all.push_back(&p);
-  for (const Parameter& p : store.buffers()) all.push_back(&p);
-  return hash_of(all);
-}
-
-uint64_t Replica::weights_hash() {
-  std::vector<const Parameter*> weights;
-  for (const FactoredWeight* weight : factorable)
-    weights.insert(weights.end(), {&weight->dense(), &weight->a(), &weight->b()});
-  return hash_of(weights);
+  return hashes;
 }
 
 int64_t Replica::present_elements() const {

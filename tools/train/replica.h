@@ -32,10 +32,8 @@ class Replica {
   // The first layer whose output is not finite for this batch, in words; empty when all are finite.
   std::string first_non_finite_layer(const DeviceBatch& batch, const StepInput& input);
 
-  // Content hashes, equal on replicas that are equal: of everything (all present parameters in
-  // registration order and the batch statistics), or of the factorable weights alone.
-  uint64_t hash();
-  uint64_t weights_hash();
+  // A content hash of each, equal on replicas that are equal.
+  std::vector<uint64_t> hashes_of(const std::vector<const Parameter*>& parameters);
 
   // Parameters as they stand: unfactored + sum of k (m + n).
   int64_t present_elements() const;
@@ -54,7 +52,6 @@ class Replica {
   Tape tape;
 
  private:
-  uint64_t hash_of(const std::vector<const Parameter*>& parameters);
   Tensor loss_of(Context& context, const DeviceBatch& batch);
 
   DType dtype_;

@@ -14,12 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool holds_run(const fs::path& folder) {
-  for (const char* name : {"config.json", "metrics.jsonl", "summary.json", "checkpoints"})
-    if (fs::exists(folder / name)) return true;
-  return false;
-}
-
 void make_folder(const std::string& path, bool resume) {
   std::error_code error;
   if (fs::exists(path, error) && !fs::is_directory(path, error))
@@ -62,6 +56,12 @@ Json or_null(const std::optional<T>& value) {
 }
 
 }  // namespace
+
+bool holds_run(const std::string& folder) {
+  for (const char* name : {"config.json", "metrics.jsonl", "summary.json", "checkpoints"})
+    if (fs::exists(fs::path(folder) / name)) return true;
+  return false;
+}
 
 RunFolder::RunFolder(std::string path, bool resume) : path_(std::move(path)) {
   make_folder(path_, resume);

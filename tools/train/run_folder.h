@@ -89,6 +89,8 @@ class RunFolder {
   Summary so_far_;
 };
 
+// Whether a run has left anything in this folder.
+bool holds_run(const std::string& folder);
 // "runs/<config stem>-<method>-<YYYYmmdd-HHMMSS>", local time.
 std::string default_run_folder(const std::string& config_file, const std::string& method,
                                std::time_t now);

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/error.h"
+#include "tools/train/file_write.h"
 #include "tools/train/safetensors.h"
 
 namespace ab {
@@ -106,13 +107,7 @@ class PendingFile {
     if (close(descriptor) != 0) fail("close");
     if (rename(temporary_.c_str(), path_.c_str()) != 0) fail("rename");
     committed_ = true;
-    // The new name itself must survive a crash; file systems that cannot flush a folder are fine.
-    const std::string folder = std::filesystem::path(path_).parent_path().string();
-    const int parent = open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_CLOEXEC);
-    if (parent >= 0) {
-      fsync(parent);
-      close(parent);
-    }
+    flush_folder(std::filesystem::path(path_).parent_path().string());
   }
 
  private:

@@ -84,7 +84,9 @@ struct Planner {
   void world(Purpose purpose, DType dtype, int64_t elements) {
     if (elements > 0) traffic.add(Collective::kAllReduce, purpose, dtype, elements, 1);
   }
-  void hash() { traffic.add(Collective::kAllGather, Purpose::kHash, DType::kInt64, 1, 1); }
+  void hash(int64_t calls = 1) {
+    traffic.add(Collective::kAllGather, Purpose::kHash, DType::kInt64, 1, calls);
+  }
   void unsynchronised_statistics() {
     if (config.train.sync_bn == "off" && traffic.nodes().size() > 1)
       world(Purpose::kMergeStatistics, DType::kFloat32, buffer_elements());
@@ -126,6 +128,7 @@ void Planner::steps(const PhaseSpan& span, const std::vector<int64_t>* ranks) {
   int64_t logged = span.to / every - span.from / every;
   if (span.to == resolved.total_steps && span.to % every != 0) ++logged;
   traffic.add(Collective::kAllReduce, Purpose::kMetrics, DType::kFloat64, 1, logged);
+  if (const int64_t check = config.train.check_every) hash(span.to / check - span.from / check);
   if (config.train.sync_bn == "world") traffic.in_groups = false;
   statistics(span);
   traffic.in_groups = false;
@@ -169,6 +172,10 @@ void Planner::decompose(const std::vector<int64_t>& ranks) {
 void Planner::merge(const std::vector<int64_t>& ranks) {
   traffic.phase = Phase::kMerge;
   if (method == Method::kAb) {
+    traffic.in_groups = true;  // each group on its own, then what was frozen
+    hash();
+    traffic.in_groups = false;
+    hash();
     int64_t factors = 0, rest = replica.full_elements;
     for (size_t i = 0; i < ranks.size(); ++i) {
       const FactoredWeight& weight = *replica.factorable[i];
@@ -218,7 +225,7 @@ std::map<LedgerKey, LedgerEntry> plan_traffic(const Config& config, const Resolv
   const RunPlan plan = make_run_plan(config, resolved);
   Planner planner{config, resolved, replica, method_of(config),
                   Traffic(layout, resolved.group_size)};
-  planner.hash();
+  planner.hash(2);  // the configuration, then the weights
   for (const PhaseSpan& span : plan.spans) {
     const bool factored = span.phase == StepPhase::kAb;
     const std::vector<int64_t>* row = factored ? &ranks.at(span.cycle) : nullptr;

@@ -160,7 +160,8 @@ class Run {
   void open_folder(const Options& options) {
     std::string path = shared_.places.folder;
     if (path.empty()) path = default_run_folder(options.config, config_.method, std::time(nullptr));
-    const bool again = !options.resume.empty() && std::filesystem::exists(path);
+    // A run that auto should go on with may have died before it wrote a line.
+    const bool again = options.resume == "auto" ? holds_run(path) : !options.resume.empty();
     RunFolder& folder = shared_.folder.emplace(path, again);
     if (again && shared_.places.checkpoint.empty()) folder.keep_up_to(0, 0);
     shared_.begin = std::chrono::steady_clock::now();

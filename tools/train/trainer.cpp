@@ -7,6 +7,7 @@
 #include "distributed/groups.h"
 #include "engine/error.h"
 #include "engine/ranges.h"
+#include "tools/train/config_check.h"
 
 namespace ab {
 namespace {
@@ -19,6 +20,11 @@ double now() {
 Phase ledger_phase(StepPhase phase) {
   if (phase == StepPhase::kAb) return Phase::kAb;
   return phase == StepPhase::kWarmup ? Phase::kWarmup : Phase::kRebound;
+}
+
+const TrainerInput& checked(const TrainerInput& in) {
+  check_same_config(in.config, in.world);
+  return in;
 }
 
 std::unique_ptr<Communicator> make_group(const TrainerInput& in) {
@@ -39,7 +45,7 @@ GroupPlace place_of(const TrainerInput& in, Communicator* group) {
 }  // namespace
 
 Trainer::Trainer(const TrainerInput& input)
-    : in_(input),
+    : in_(checked(input)),
       plan_(make_run_plan(in_.config, in_.resolved)),
       method_(method_of(in_.config)),
       group_(make_group(in_)),
@@ -72,9 +78,14 @@ bool Trainer::run_span(const PhaseSpan& span, int64_t first) {
   enter_phase(span, first);
   for (int64_t step = first; step < span.to; ++step) {
     in_.world.ledger().set_phase(ledger_phase(span.phase));
+    in_.world.ledger().set_step(step + 1);
     train_step(step);
     const int64_t completed = result_.steps = step + 1;
     const bool stop = stop_.agreed(completed, last_step_s_);
+    const int64_t check = in_.config.train.check_every;
+    if (check > 0 && completed % check == 0)
+      border_.replicas().together(gradient_communicator(),
+                                  std::string("in phase ") + name_of(span.phase));
     if (completed == span.to) leave_phase(span);
     if (std::binary_search(plan_.evaluations.begin(), plan_.evaluations.end(), completed))
       evaluate(completed);
@@ -94,7 +105,7 @@ bool Trainer::run_span(const PhaseSpan& span, int64_t first) {
 int64_t Trainer::resume() {
   int64_t start = 0;
   if (in_.resume_from.empty()) {
-    border_.check_replicas("at the start");
+    border_.replicas().whole("at the start");
   } else {
     const RunState state = load_state(in_.resume_from);
     start = state.step;
