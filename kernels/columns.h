@@ -1,6 +1,6 @@
 // Column sums of a (rows, cols) matrix, the shape of every bias and normalisation gradient.
-// Two kernels: partial sums per (chunk of rows, tile of 128 columns), then a fold over the chunks in
-// their order. The chunks follow from the number of rows alone, so the bits never depend on
+// Two kernels: partial sums per (chunk of rows, tile of 128 columns), then a fold over the chunks
+// in their order. The chunks follow from the number of rows alone, so the bits never depend on
 // threads. Scratch: (chunks, cols) fp32, at most rows / 64 * cols: 1/64 of what the sweep itself
 // reads.
 #pragma once
