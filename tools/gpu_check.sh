@@ -87,7 +87,7 @@ part_step() {
       --seconds 15 --json | tee -a "$out/step.jsonl" || return 1
   done
   if python=$(torch_python); then
-    "$python" tools/experiments/pytorch_step.py --seconds 15 "${steps[@]}" |
+    "$python" tools/experiments/pytorch_step.py --device cuda --seconds 15 "${steps[@]}" |
       tee "$out/step_pytorch.jsonl" || return 1
   else
     echo "no Python here has a torch that sees the GPU: not measured"

@@ -21,7 +21,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TORCH_STEP = ROOT / "tools" / "experiments" / "pytorch_torch_step.py"
+TORCH_STEP = ROOT / "tools" / "experiments" / "pytorch_step.py"
 ROWS = {"vgg16": 128, "resnet50": 16, "vit": 8, "mini-vit": 128}  # model: images of a step
 DDP_ROWS = {"vgg16": 32, "resnet50": 4, "vit": 2, "mini-vit": 32}  # images of a step and rank
 DDP_RANKS, DDP_STEPS = 4, 8
@@ -46,8 +46,8 @@ def theirs(options, model, precision, variant, seconds):
     mode, layout = variant
     threads = str(options.threads)
     return json.loads(output_of(
-        [options.python, TORCH_STEP, "--model", model, "--batch", ROWS[model], "--precision", precision,
-         "--mode", mode, "--layout", layout, "--threads", threads, "--seconds", seconds],
+        [options.python, TORCH_STEP, "--mode", mode, "--layout", layout, "--threads", threads,
+         "--seconds", seconds, f"{model}:{ROWS[model]}:{precision}"],
         {"OMP_NUM_THREADS": threads}))
 
 
@@ -71,10 +71,10 @@ def compare(options, model, precision):
                       theirs(options, model, precision, variant, options.seconds)))
     middle = lambda side, key: statistics.median(pair[side][key] for pair in pairs)
     us, them = middle(0, "images_per_s"), middle(1, "images_per_s")
-    memory = middle(0, "resident_bytes") / middle(1, "resident_bytes")
+    memory = middle(0, "resident_bytes") / middle(1, "peak_bytes")
     print(f"| {model} | {ROWS[model]} | {precision} | {us:.1f} | {them:.1f} ({' '.join(variant)}) | "
           f"{us / them:.2f} | {verdict(us / them >= 1.2)} | {middle(0, 'share'):.3f} | "
-          f"{middle(0, 'resident_bytes') / 1e6:.0f} | {middle(1, 'resident_bytes') / 1e6:.0f} | "
+          f"{middle(0, 'resident_bytes') / 1e6:.0f} | {middle(1, 'peak_bytes') / 1e6:.0f} | "
           f"{memory:.2f} | {verdict(memory <= 0.8)} |", flush=True)
 
 
@@ -105,8 +105,8 @@ def theirs_ddp(options, model, precision, variant):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [options.python, TORCH_STEP, "--model", model, "--batch", DDP_ROWS[model], "--precision",
-               precision, "--mode", variant[0], "--layout", variant[1], "--threads", 1]
+    command = [options.python, TORCH_STEP, "--mode", variant[0], "--layout", variant[1], "--threads", 1,
+               f"{model}:{DDP_ROWS[model]}:{precision}"]
     ranks = [subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True,
                               env={**os.environ, "OMP_NUM_THREADS": "1", "RANK": str(rank),
                                    "WORLD_SIZE": str(DDP_RANKS), "MASTER_ADDR": "127.0.0.1",
