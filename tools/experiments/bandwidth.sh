@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# The break-even curve: the same steps of each method on hosts whose links are limited to a range of
+# rates (tools/cluster/run), as a table and a picture of time per step, time to an accuracy and bytes.
+# Usage: tools/experiments/bandwidth.sh DIR [key=value ...]
+#   DIR      CIFAR-10's binary files (data_batch_1.bin ... test_batch.bin)
+#   key=...  settings laid over the config
+# Environment: AB_METHODS (default "ddp ab ab-nogroups"), AB_RATES ("100mbit 200mbit 500mbit 1gbit"),
+#   AB_STEPS (50), AB_HOSTS (2), AB_RANKS (2 on each), AB_CONFIG
+#   (models/configs/cifar10/vgg16_quarter.json), AB_OUT (runs/bandwidth), AB_BIN (build/release/bin),
+#   AB_TARGET and AB_LONG (none): top-1 in percent, and steps of one long run per method, on threads as
+#   ranks, whose evaluations tell after how many steps the target is reached. The rate of a link
+#   does not change the bits of a run, so time to accuracy = those steps x time per step at the rate.
+# Seconds per step: from the first logged step to the last, phase borders included, without start and
+# last evaluation, to 0.1 s. Methods take turns at each rate; the first method is what others are
+# compared with. Prints markdown with machine and commit (docs/experiments.md holds it) and writes
+# AB_OUT/bandwidth.csv, and bandwidth.png where python3 has matplotlib. Needs what tools/cluster/run does.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+case ${1:-} in -h | --help) sed -n '2,/^set -/{/^set -/!s/^# \{0,1\}//p}' "$0"; exit 0 ;; esac
+if [ $# -lt 1 ] || [ ! -d "$1" ]; then
+  sed -n '4,6s/^# //p' "$0" >&2
+  exit 2
+fi
+data=$1
+shift
+config=${AB_CONFIG:-models/configs/cifar10/vgg16_quarter.json}
+methods=${AB_METHODS:-ddp ab ab-nogroups} rates=${AB_RATES:-100mbit 200mbit 500mbit 1gbit}
+steps=${AB_STEPS:-50} hosts=${AB_HOSTS:-2} ranks=${AB_RANKS:-2} out=${AB_OUT:-runs/bandwidth}
+abtrain=${AB_BIN:-build/release/bin}/abtrain
+export OMP_WAIT_POLICY=passive  # more ranks than cores
+
+settings=(--config "$config" --data "$data" --set "ab.group_size=$ranks" --set data.local_batch=4)
+for setting in "$@"; do settings+=(--set "$setting"); done
+schedule() {  # steps: 20 % warm-up, 64 % in groups, 16 % rebound
+  echo "--steps $1 --set ab.warmup_steps=$(($1 / 5)) --set ab.ab_steps=$(($1 * 16 / 25))" \
+    "--set ab.rebound_steps=$(($1 * 4 / 25))"
+}
+mkdir -p "$out"
+fail() { tail -n 5 "$1" >&2; exit 1; }
+
+declare -A needed  # steps to the target, by method
+for method in ${AB_TARGET:+$methods}; do
+  rm -rf "${out:?}/$method-long"
+  "$abtrain" train "${settings[@]}" --method "$method" $(schedule "$AB_LONG") --out "$out/$method-long" \
+    --local-ranks $((hosts * ranks)) >"$out/$method-long.log" 2>&1 || fail "$out/$method-long.log"
+  needed[$method]=$(sed -n 's/.*"step":\([0-9]*\),"eval":.*"top1":\([0-9.e-]*\).*/\1 \2/p' \
+    "$out/$method-long/metrics.jsonl" | awk -v t="$AB_TARGET" '100 * $2 >= t { print $1; exit }')
+done
+
+echo method,rate,seconds_per_step,bytes_per_host_and_step,steps_to_target >"$out/bandwidth.csv"
+for rate in $rates; do
+  for method in $methods; do
+    name=$out/$method-$rate
+    rm -rf "${name:?}"
+    echo "$method at $rate -> $name" >&2
+    tools/cluster/run --hosts "$hosts" --ranks-per-host "$ranks" --rate "$rate" --csv "$name.csv" \
+      --samples "$name.samples" -- abtrain train "${settings[@]}" --method "$method" \
+      $(schedule "$steps") --set train.eval_every=0 --out "$name" >"$name.log" 2>&1 || fail "$name.log"
+    seconds=$(awk '$2 > 0 && !first { first = $1; from = $2 }
+      $2 > to { last = $1; to = $2 }
+      END { printf "%.4f", (last - first) / (to - from) }' "$name.samples")
+    bytes=$(awk -F, -v n="$steps" 'NR > 1 { sum += $3; ++hosts } END { printf "%d", sum / hosts / n }' \
+      "$name.csv")
+    echo "$method,$rate,$seconds,$bytes,${needed[$method]:-}" >>"$out/bandwidth.csv"
+  done
+done
+
+echo "$(basename "$config"), $steps steps, $hosts hosts x $ranks ranks${*:+, $*}; $("$abtrain" --version);"
+echo "$(awk -F: '/model name/ { sub(/^ /, "", $2); print $2; exit }' /proc/cpuinfo), $(nproc) cores"
+echo
+awk -F, -v target="${AB_TARGET:-}" 'NR == 1 {
+    aim = target == "" ? "" : sprintf(" time to %s %% top-1 |", target)
+    print "| rate per host | method | s/step | of the first | MB sent per host and step |" aim
+    print "|---|---|---|---|---|" (aim == "" ? "" : "---|"); next }
+  $2 != rate { rate = $2; base = $3 }
+  { printf "| %s | %s | %.3f | %.1f %% | %.2f |", $2, $1, $3, 100 * $3 / base, $4 / 1e6
+    if (target != "") printf $5 == "" ? " not reached |" : " %.0f s |", $5 * $3
+    print "" }' "$out/bandwidth.csv"
+
+python=python3
+$python -c 'import matplotlib' 2>/dev/null || python=/usr/bin/python3  # where Debian puts it
+$python - "$out" 2>/dev/null <<'PYTHON' || echo "bandwidth: no picture (python3-matplotlib is missing)" >&2
+import csv, re, sys
+import matplotlib
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+rows = list(csv.DictReader(open(sys.argv[1] + "/bandwidth.csv")))
+def mbit(text):
+    number, unit = re.match(r"(\d+)([kmg])bit", text).groups()
+    return float(number) * {"k": 1e-3, "m": 1, "g": 1e3}[unit]
+aims = all(r["steps_to_target"] for r in rows)
+panels = [("seconds per step", lambda r: float(r["seconds_per_step"])),
+          ("MB sent per host and step", lambda r: float(r["bytes_per_host_and_step"]) / 1e6)]
+if aims:
+    panels.insert(1, ("seconds to the accuracy",
+                      lambda r: float(r["seconds_per_step"]) * int(r["steps_to_target"])))
+figure, axes = plt.subplots(1, len(panels), figsize=(4 * len(panels), 3.2), dpi=80)
+for axis, (title, value) in zip(axes, panels):
+    for method in dict.fromkeys(r["method"] for r in rows):
+        mine = [r for r in rows if r["method"] == method]
+        axis.plot([mbit(r["rate"]) for r in mine], [value(r) for r in mine], "o-", label=method)
+    axis.set(xscale="log", yscale="log", xlabel="Mbit/s per host", title=title)
+    axis.grid(True, which="both", alpha=0.3)
+axes[0].legend()
+figure.tight_layout()
+figure.savefig(sys.argv[1] + "/bandwidth.png")
+PYTHON
