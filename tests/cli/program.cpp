@@ -105,8 +105,12 @@ Outcome abtrain(const std::vector<std::string>& arguments, const Start& start) {
 }
 
 std::string text_of(const fs::path& path) {
-  const Bytes bytes = read_bytes(path);
-  return {bytes.begin(), bytes.end()};
+  try {
+    const Bytes bytes = read_bytes(path);
+    return {bytes.begin(), bytes.end()};
+  } catch (const std::exception&) {  // a process whose files in /proc went while they were read
+    return "";
+  }
 }
 
 std::vector<double> losses_of(const fs::path& run) {
@@ -121,7 +125,7 @@ std::vector<double> losses_of(const fs::path& run) {
 
 bool wait_for_step(const fs::path& run, int64_t step) {
   const std::string wanted = "{\"step\":" + std::to_string(step) + ",";
-  for (int i = 0; i < 4000; ++i) {
+  for (int i = 0; i < 12000; ++i) {
     std::ifstream file(run / "metrics.jsonl");
     for (std::string line; std::getline(file, line);)
       if (line.starts_with(wanted)) return true;

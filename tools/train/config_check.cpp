@@ -1,5 +1,7 @@
 #include "tools/train/config_check.h"
 
+#include <algorithm>
+
 #include "engine/error.h"
 #include "tools/train/config_schema.h"
 #include "tools/train/options.h"
@@ -43,8 +45,9 @@ void check_same_config(const Config& config, Communicator& world) {
     mine.push_back(static_cast<int64_t>(fnv(fact.value)));
     whole = fnv(fact.key + fact.value, whole);
   }
-  const std::vector<int64_t> wholes = gather(world, {static_cast<int64_t>(whole)});
-  if (std::vector<int64_t>(wholes.size(), wholes[0]) == wholes) return;
+  const std::vector<int64_t> wholes =
+      gather(world, std::vector<int64_t>(1, static_cast<int64_t>(whole)));
+  if (std::all_of(wholes.begin(), wholes.end(), [&](int64_t w) { return w == wholes[0]; })) return;
   const std::vector<int64_t> all = gather(world, mine);
   std::string text;
   for (size_t rank = 1; rank < wholes.size(); ++rank)

@@ -100,7 +100,7 @@ void ReplicaCheck::compare(Communicator& communicator, const Parameters& paramet
   Words mine;
   for (const uint64_t hash : replica_.hashes_of(parameters))
     mine.push_back(static_cast<int64_t>(hash));
-  const Words sums = gather(communicator, {folded(mine)});
+  const Words sums = gather(communicator, Words(1, folded(mine)));
   if (odd_ones(sums, side).empty()) return;
   const Words all = gather(communicator, mine);
   int differing = 0;
