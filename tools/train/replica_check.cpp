@@ -110,7 +110,11 @@ void ReplicaCheck::compare(Communicator& communicator, const Parameters& paramet
     for (int r = 0; r < communicator.size(); ++r) one.push_back(all[r * mine.size() + i]);
     const std::vector<int> odd = odd_ones(one, side);
     if (odd.empty() || differing++ > 0) continue;
-    first = parameters[i]->name + " on " + listed(odd);
+    first = parameters[i]->name;
+    // The other side holds the other factor of the same weight frozen.
+    if (side[static_cast<size_t>(odd[0])] != side[static_cast<size_t>(communicator.rank())])
+      first.back() = first.back() == 'A' ? 'B' : 'A';
+    first += " on " + listed(odd);
   }
   throw CommunicationError("replicas differ " + when + " (communicator " + communicator.name() +
                            ", " + std::to_string(communicator.size()) + " ranks, step " +
