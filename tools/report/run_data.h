@@ -38,7 +38,8 @@ struct PhaseStretch {
   int64_t from = 0, to = 0;
 };
 
-struct RunData {
+// Json's move only swaps; its declaration does not promise that.
+struct RunData {                 // NOLINT(bugprone-exception-escape)
   std::string folder, name;      // name: the folder's last part, unlike the others on the page
   Json config, ledger, summary;  // null: missing or damaged
   std::vector<StepRow> steps;
