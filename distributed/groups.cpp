@@ -1,7 +1,5 @@
 #include "distributed/groups.h"
 
-#include <string>
-
 #include "engine/error.h"
 
 namespace ab {
@@ -15,15 +13,15 @@ bool groups_stay_on_nodes(const std::vector<int>& nodes, int group_size) {
 void check_nodes_are_groups(const std::vector<int>& nodes, int group_size) {
   if (groups_stay_on_nodes(nodes, group_size)) return;
   throw ConfigError(
-      "ab.group_size \"node\": the ranks of a node do not follow one another; start equally many "
+      "group_size \"node\": the ranks of a node do not follow one another; start equally many "
       "on "
       "each, node by node (mpirun --map-by slot, srun --distribution=block), or set a number");
 }
 
-int count_groups(int world, int group_size) {
+int count_groups(int world, int group_size, const std::string& key) {
   if (group_size > 0 && world % group_size == 0 && world / group_size >= 2)
     return world / group_size;
-  const std::string found = "ab.group_size " + std::to_string(group_size) + " with " +
+  const std::string found = key + " " + std::to_string(group_size) + " with " +
                             std::to_string(world) + (world == 1 ? " rank" : " ranks") + ": ";
   if (world < 2)
     throw ConfigError(found +

@@ -9,16 +9,18 @@ const char* name_of(Collective collective) {
 
 const char* name_of(Purpose purpose) {
   constexpr const char* kNames[] = {
-      "gradients", "batch_norm",    "metrics",          "evaluation",    "factors",
-      "ranks",     "merge_factors", "merge_unfactored", "merge_moments", "merge_statistics",
-      "hash",      "ledger",        "checkpoint",       "stop"};
-  static_assert(std::size(kNames) == static_cast<size_t>(Purpose::kStop) + 1);
+      "gradients",  "batch_norm",      "metrics",          "evaluation",    "factors",
+      "ranks",      "merge_factors",   "merge_unfactored", "merge_moments", "merge_statistics",
+      "hash",       "ledger",          "checkpoint",       "stop",          "low_rank_p",
+      "low_rank_q", "average_weights", "average_moments"};
+  static_assert(std::size(kNames) == static_cast<size_t>(Purpose::kAverageMoments) + 1);
   return kNames[static_cast<int>(purpose)];
 }
 
 const char* name_of(Phase phase) {
-  constexpr const char* kNames[] = {"start",   "warmup",   "decompose",  "ab", "merge",
-                                    "rebound", "evaluate", "checkpoint", "end"};
+  constexpr const char* kNames[] = {"start",    "warmup",     "decompose",  "ab",
+                                    "merge",    "rebound",    "compressed", "local",
+                                    "evaluate", "checkpoint", "end"};
   static_assert(std::size(kNames) == static_cast<size_t>(Phase::kEnd) + 1);
   return kNames[static_cast<int>(phase)];
 }

@@ -31,6 +31,10 @@ enum class Purpose : uint8_t {
   kLedger,           // this table, brought together at the end
   kCheckpoint,       // every rank's part is on the disk
   kStop,             // whether a rank was asked to end the run
+  kLowRankP,         // powersgd: the factors on the shorter sides
+  kLowRankQ,         // powersgd: the factors on the longer sides
+  kAverageWeights,   // local-sgd: weights of all groups
+  kAverageMoments,   // local-sgd: AdamW moments of all groups
 };
 
 enum class Phase : uint8_t {
@@ -40,6 +44,8 @@ enum class Phase : uint8_t {
   kAb,
   kMerge,
   kRebound,
+  kCompressed,
+  kLocal,
   kEvaluate,
   kCheckpoint,
   kEnd,

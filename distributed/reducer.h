@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "distributed/communicator.h"
-#include "engine/parameter_store.h"
+#include "distributed/gradient_exchange.h"
 
 namespace ab {
 
@@ -24,19 +24,17 @@ struct BucketRange {
 // parameters' element counts in layout order.
 std::vector<BucketRange> cut_buckets(const std::vector<int64_t>& sizes, int64_t bucket_elements);
 
-class GradientReducer {
+class GradientReducer : public GradientExchange {
  public:
   // Uses the store's layout as it is now; make a new reducer after a layout change.
   GradientReducer(ParameterStore& store, Communicator& communicator, int64_t bucket_bytes,
                   DType reduce_dtype);
   GradientReducer(const GradientReducer&) = delete;
 
-  void begin_step();
-  // Throws std::logic_error on a second call in one step: its bucket may have left already.
-  void ready(const Parameter& parameter);  // the tape's listener
-  // Sends what is left (parameters that no closure touched count as zero), waits for all, divides
-  // by the number of ranks. Returns the seconds spent waiting.
-  double finish_step();
+  void begin_step() override;
+  void ready(const Parameter& parameter) override;
+  // Sends what is left, waits for all, divides by the number of ranks.
+  double finish_step() override;
   const std::vector<BucketRange>& buckets() const { return buckets_; }
 
  private:

@@ -61,8 +61,9 @@ GemmArguments dense(const Tensor& a, bool transpose_a, const Tensor& b, bool tra
 }  // namespace
 
 void multiply(Arena& arena, Stream stream, const Tensor& a, bool transpose_a, const Tensor& b,
-              bool transpose_b, const Tensor& c, float beta) {
+              bool transpose_b, const Tensor& c, float beta, float alpha) {
   GemmArguments arguments = dense(a, transpose_a, b, transpose_b, c);
+  arguments.alpha = alpha;
   arguments.beta = beta;
   arena.device().gemm().multiply(stream, arena, arguments);
 }

@@ -41,9 +41,9 @@ class Gemm {
 };
 
 // The common case: dense tensors, ld = row length. c must already have its shape; x and y are seen
-// as (rows, last extent).
+// as (rows, last extent). c = alpha a b + beta c.
 void multiply(Arena& arena, Stream stream, const Tensor& a, bool transpose_a, const Tensor& b,
-              bool transpose_b, const Tensor& c, float beta = 0.0f);
+              bool transpose_b, const Tensor& c, float beta = 0.0f, float alpha = 1.0f);
 
 // y = x w^T + bias: a linear layer. bias (n) in y's type, or empty.
 void affine(Arena& arena, Stream stream, const Tensor& x, const Tensor& w, const Tensor& bias,

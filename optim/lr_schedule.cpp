@@ -27,7 +27,8 @@ double learning_rate(const LrSettings& settings, int64_t step, int64_t since_bor
 
 int64_t steps_since_border(const std::vector<PhaseSpan>& spans, int64_t step) {
   const PhaseSpan& span = span_of(spans, step);
-  return &span == &spans.front() ? 0 : step - span.from + 1;
+  const bool begins_at_border = span.phase == StepPhase::kAb || span.phase == StepPhase::kRebound;
+  return begins_at_border && &span != &spans.front() ? step - span.from + 1 : 0;
 }
 
 }  // namespace ab

@@ -26,8 +26,9 @@ double scheduled_lr(const LrSettings& settings, int64_t step);
 // = j, the number of this update counted from the last border (1 for the first update after it), 0
 // when no border was crossed yet.
 double learning_rate(const LrSettings& settings, int64_t step, int64_t since_border);
-// j for an update, from the spans: every span but the first begins at a border. (Training that
-// starts inside `ab` has no border before it: the warm-up already begins near zero.)
+// j for an update, from the spans: every AB and rebound span but the first of all begins at a
+// border. (Training that starts inside `ab` has no border before it: the warm-up already begins
+// near zero. Compressing gradients or averaging weights changes no shape, so it is no border.)
 int64_t steps_since_border(const std::vector<PhaseSpan>& spans, int64_t step);
 
 }  // namespace ab

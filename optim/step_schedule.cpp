@@ -15,7 +15,7 @@ std::string text(const char* name, int64_t value) {
 void check(const StepScheduleSettings& settings) {
   if (settings.total_steps < 0)
     throw ConfigError(text("total steps", settings.total_steps) + ": must be 0 or more");
-  if (settings.method == Method::kDdp) return;
+  if (settings.method != Method::kAb && settings.method != Method::kAbNoGroups) return;
   if (const auto& compat = settings.compat) {
     if (compat->w < 0)
       throw ConfigError(text("ab.compat.schedule.W", compat->w) + ": must be 0 or more");
@@ -54,6 +54,12 @@ std::vector<PhaseSpan> step_schedule(const StepScheduleSettings& settings) {
     if (to > at) spans.push_back({phase, cycle, at, to});
     at = std::max(at, to);
   };
+  if (settings.method == Method::kPowerSgd || settings.method == Method::kLocalSgd) {
+    add(StepPhase::kWarmup, -1, settings.warmup_steps);
+    add(settings.method == Method::kPowerSgd ? StepPhase::kCompressed : StepPhase::kLocal, -1,
+        total);
+    return spans;
+  }
   add(StepPhase::kWarmup, -1, warmup);
   for (int cycle = 0; at < total; ++cycle) {
     add(StepPhase::kAb, cycle, compat ? (at / compat->s + 1) * compat->s : at + settings.ab_steps);
@@ -72,12 +78,12 @@ const PhaseSpan& span_of(const std::vector<PhaseSpan>& spans, int64_t step) {
 }
 
 const char* name_of(StepPhase phase) {
-  constexpr const char* kNames[] = {"warmup", "ab", "rebound"};
+  constexpr const char* kNames[] = {"warmup", "ab", "rebound", "compressed", "local"};
   return kNames[static_cast<int>(phase)];
 }
 
 const char* name_of(Method method) {
-  constexpr const char* kNames[] = {"ddp", "ab", "ab-nogroups"};
+  constexpr const char* kNames[] = {"ddp", "ab", "ab-nogroups", "powersgd", "local-sgd"};
   return kNames[static_cast<int>(method)];
 }
 

@@ -1,7 +1,8 @@
 // step_schedule: step -> phase, a pure function, printable before step 0 (AB-training, Alg. 1):
 //   warm-up [0, W), then cycles of [decompose] ab_steps [merge] rebound_steps until the last step.
 // Three methods are three settings of one machine: ddp never leaves the warm-up; ab-nogroups has
-// the spans of ab.
+// the spans of ab. The baselines have two spans: warm-up [0, W), then `compressed` (powersgd) or
+// `local` (local-sgd) to the end.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -10,8 +11,8 @@
 
 namespace ab {
 
-enum class Method : uint8_t { kDdp, kAb, kAbNoGroups };
-enum class StepPhase : uint8_t { kWarmup, kAb, kRebound };
+enum class Method : uint8_t { kDdp, kAb, kAbNoGroups, kPowerSgd, kLocalSgd };
+enum class StepPhase : uint8_t { kWarmup, kAb, kRebound, kCompressed, kLocal };
 
 // The reference implementation's counting (compat.schedule), in completed updates t:
 //   t = w            decompose: AB lasts to the next multiple of s, however near or far that is
@@ -31,7 +32,7 @@ struct StepScheduleSettings {
   std::optional<CompatSchedule> compat;
 };
 
-// Steps [from, to) of one phase. cycle: 0, 1, ... from the first AB phase on; -1 in warm-up.
+// Steps [from, to) of one phase. cycle: 0, 1, ... from the first AB phase on; else -1.
 struct PhaseSpan {
   StepPhase phase = StepPhase::kWarmup;
   int cycle = -1;

@@ -1,4 +1,7 @@
 // Plan and ledger are two ways to the same number: they must agree in every entry, to the byte.
+#include <iterator>
+#include <sstream>
+
 #include "tests/catch.h"
 #include "tests/train/run_fixture.h"
 
@@ -27,9 +30,24 @@ void check_plan(const Config& config, int ranks, int ranks_per_node) {
 
 TEST_CASE("the ledger equals the plan: methods, merges, models") {
   const std::string model = GENERATE("vit", "resnet");
-  const std::string method = GENERATE("ddp", "ab", "ab-nogroups");
+  const std::string method = GENERATE("ddp", "ab", "ab-nogroups", "powersgd", "local-sgd");
   CAPTURE(model, method);
   check_plan(tiny_config(model, {"method=" + method}), 4, 2);
+}
+
+TEST_CASE("the ledger equals the plan: settings of the baselines") {
+  const std::string changes = GENERATE(
+      "powersgd powersgd.rank=2 powersgd.min_compression=0 powersgd.start_step=0",
+      "powersgd comm.reduce_dtype=bf16 powersgd.start_step=50%",
+      "powersgd powersgd.min_compression=1e9", "powersgd train.sync_bn=off ab.exclude=[\"layer1\"]",
+      "local-sgd local_sgd.start_step=0 local_sgd.period=5 train.eval_every=0.5",
+      "local-sgd local_sgd.moments=average train.sync_bn=off checkpoint.every_steps=4",
+      "local-sgd comm.bucket_mb=0.001 local_sgd.group_size=1 train.sync_bn=world",
+      "local-sgd comm.reduce_dtype=bf16 local_sgd.start_step=30 ");
+  CAPTURE(changes);
+  std::istringstream words("method=" + changes);
+  const std::vector<std::string> settings{std::istream_iterator<std::string>(words), {}};
+  check_plan(tiny_config("resnet", settings), 4, 2);
 }
 
 TEST_CASE("the ledger equals the plan: switches that change what travels") {

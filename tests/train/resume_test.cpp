@@ -36,18 +36,22 @@ void flip_a_byte(const std::string& path) {
 TEST_CASE("resuming at any step of any phase gives the undisturbed run, bit for bit", "[resume]") {
   const std::string change =
       GENERATE("ab.merge=all", "ab.compat.moments=true", "train.sync_bn=off", "method=ab-nogroups",
-               "ab.merge=mean_of_products ab.outer=nesterov ab.moments=keep");
+               "ab.merge=mean_of_products ab.outer=nesterov ab.moments=keep",
+               "method=powersgd powersgd.start_step=4 powersgd.min_compression=0",
+               "method=local-sgd local_sgd.start_step=2 local_sgd.period=3",
+               "method=local-sgd local_sgd.start_step=2 local_sgd.moments=average");
   CAPTURE(change);
   ScratchFolder scratch;
-  std::vector<std::string> changes = {"method=ab", "checkpoint.every_steps=1",
+  std::vector<std::string> changes = {"method=ab",           "checkpoint.every_steps=1",
                                       "checkpoint.keep=100", "train.init=default",
-                                      "ab.sigma_cutoff=0.4"};
+                                      "ab.sigma_cutoff=0.4", "local_sgd.group_size=2"};
   std::istringstream words(change);
   for (std::string word; words >> word;) changes.push_back(word);
   const Config config = tiny_config("resnet", changes);
   const std::string folder = scratch / "whole", again = scratch / "again";
   const auto whole = run_training(config, 4, 2, 1, {folder, ""});
-  // Warm-up 1..3, AB 4..7 (merged after 7), rebound 8, AB 9..12.
+  // Warm-up 1..3, AB 4..7 (merged after 7), rebound 8, AB 9..12; powersgd compresses from 5 on,
+  // local-sgd averages after 5, 8, 11 and 12.
   for (int step : {2, 3, 5, 7, 8, 11}) {
     INFO("from step " << step);
     copy_run(folder, again);

@@ -25,6 +25,7 @@ std::vector<KernelCase> kernel_cases() {
   add_inspection_cases(cases);
   add_layer_norm_cases(cases);
   add_optim_cases(cases);
+  add_orthonormal_cases(cases);
   add_pooling_cases(cases);
   add_softmax_cases(cases);
   add_spectrum_cases(cases);

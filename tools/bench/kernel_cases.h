@@ -18,6 +18,7 @@ void add_elementwise_cases(CaseList& cases);
 void add_inspection_cases(CaseList& cases);
 void add_layer_norm_cases(CaseList& cases);
 void add_optim_cases(CaseList& cases);
+void add_orthonormal_cases(CaseList& cases);
 void add_pooling_cases(CaseList& cases);
 void add_softmax_cases(CaseList& cases);
 void add_spectrum_cases(CaseList& cases);

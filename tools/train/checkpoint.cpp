@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kVersion = 1;
+constexpr int kVersion = 2;
 
 std::string numbered(const char* pattern, int64_t number) {
   char text[64];
@@ -29,8 +29,8 @@ std::string image_file(const char* kind, int index) {
   return std::string(kind) + (index > 0 ? "-" + std::to_string(index) : "") + ".safetensors";
 }
 
-std::string rank_file(int rank) {
-  return numbered("rank-%05lld.json", rank);
+std::string rank_file(int rank, const char* kind = ".json") {
+  return numbered("rank-%05lld", rank) + kind;
 }
 
 uint32_t crc_of(const std::string& path) {
@@ -92,6 +92,33 @@ void load_optimizer(const SafetensorsFile& file, Replica& replica) {
   }
 }
 
+// Name and tensor of what powersgd carries from step to step.
+std::vector<std::pair<std::string, Tensor>> powersgd_state(const PowerSgd& powersgd) {
+  std::vector<std::pair<std::string, Tensor>> state;
+  if (powersgd.errors()) state.emplace_back("powersgd.errors", powersgd.errors());
+  if (powersgd.starts()) state.emplace_back("powersgd.starts", powersgd.starts());
+  return state;
+}
+
+void save_powersgd(const std::string& path, const PowerSgd& powersgd, Device& device) {
+  std::vector<SafetensorsSource> sources;
+  for (const auto& [name, tensor] : powersgd_state(powersgd))
+    sources.push_back(
+        {name, DType::kFloat32, {tensor.elements()}, [&device, tensor = tensor](void* to) {
+           device.runtime().copy_to_host(device.stream(), to, tensor.data(), tensor.bytes());
+         }});
+  write_safetensors(path, sources);
+}
+
+void load_powersgd(const std::string& path, const PowerSgd& powersgd, Device& device) {
+  const SafetensorsFile file(path);
+  for (const auto& [name, tensor] : powersgd_state(powersgd)) {
+    std::vector<float> values(static_cast<size_t>(tensor.elements()));
+    file.read(file.expect(name, DType::kFloat32, {tensor.elements()}), values.data());
+    device.runtime().copy_to_device(device.stream(), tensor.data(), values.data(), tensor.bytes());
+  }
+}
+
 Json ledger_json(const Ledger& ledger) {
   Json rows = Json::array();
   for (const auto& [key, e] : ledger.entries())
@@ -143,6 +170,9 @@ void write_parts(const std::string& path, const RunState& state, const Checkpoin
     parts.rules.add_sources(sources);
     write_safetensors(path + "/" + image_file("optimizer", parts.image.index), sources);
   }
+  if (parts.powersgd)
+    save_powersgd(path + "/" + rank_file(parts.world.rank(), ".safetensors"), *parts.powersgd,
+                  parts.replica.device);
   if (parts.world.rank() == 0)
     write_whole_file(path + "/state.json",
                      json_text(state_json(state, parts.world.size()), 1) + "\n");
@@ -287,6 +317,9 @@ void load_checkpoint(const std::string& checkpoint, const CheckpointParts& parts
   load_optimizer(optimizer, parts.replica);
   parts.stash.load(optimizer);
   parts.rules.load(optimizer);
+  if (parts.powersgd)
+    load_powersgd(checkpoint + "/" + rank_file(parts.world.rank(), ".safetensors"), *parts.powersgd,
+                  parts.replica.device);
   const std::string rank = checkpoint + "/" + rank_file(parts.world.rank());
   try {
     parts.world.ledger().clear();  // of the new start, which is set-up

@@ -4,6 +4,7 @@
 //     optimizer.safetensors, optimizer-1.safetensors, .. AdamW's moments and update counts, and the
 //                                                        moments and factors that merges need
 //     rank-00000.json, ...                               each rank's ledger so far
+//     rank-00000.safetensors, ...                        powersgd: each rank's errors and starts
 //     state.json                                         step, layer ranks, results so far
 //     DONE                                               written last, with CRC-32 and length of
 //     each file
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "distributed/communicator.h"
+#include "distributed/powersgd.h"
 #include "tools/train/merge_rules.h"
 #include "tools/train/moment_stash.h"
 #include "tools/train/replica.h"
@@ -42,6 +44,7 @@ struct CheckpointParts {
   Replica& replica;
   MomentStash& stash;
   MergeRules& rules;
+  PowerSgd* powersgd;  // null but for its method
   Communicator& world;
   ImagePlace image;
 };

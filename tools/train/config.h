@@ -29,7 +29,7 @@ StepCount parse_step_count(const std::string& text);
 std::string to_text(const StepCount& count);
 
 struct Config {
-  std::string method = "ddp";  // ddp, ab, ab-nogroups
+  std::string method = "ddp";  // ddp, ab, ab-nogroups, powersgd, local-sgd
 
   struct Model {
     std::string name;  // vgg16, resnet18, resnet34, resnet50, vit, mini-vit
@@ -90,6 +90,20 @@ struct Config {
       bool first_cut = true, moments = false;
     } compat;
   } ab;
+
+  struct PowerSgd {
+    int64_t rank = 4;
+    StepCount start_step{10.0, StepCount::Of::kTotal};
+    bool error_feedback = true;
+    double min_compression = 2.0;  // a matrix that shrinks less is sent whole
+  } powersgd;
+
+  struct LocalSgd {
+    StepCount start_step{10.0, StepCount::Of::kTotal};
+    int64_t period = 4;
+    std::optional<int64_t> group_size;  // empty: "node"
+    std::string moments = "keep";       // keep, average
+  } local_sgd;
 
   struct Comm {
     double bucket_mb = 25.0;            // 1 MB = 2^20 bytes

@@ -84,29 +84,29 @@ Limits below_one() {
 }
 
 // "node" or a number; node is the empty optional.
-Key group_size_key() {
-  Key key =
-      make_key(AB_FIELD(ab.group_size), from(1, 1e6),
-               "ranks of a group, which exchange gradients during AB training; node: the ranks "
-               "of one node");
+template <class Access>
+Key group_size_key(const char* path, Access access, const char* meaning) {
+  Key key = make_key(path, access, from(1, 1e6), meaning);
   key.type = "node, or an integer of at least 1";
-  key.read = [](const Json& value, const Where& where, Config& config) {
+  key.read = [access](const Json& value, const Where& where, Config& config) {
     if (value.is_string() && value.get_ref<const std::string&>() != "node")
       fail_value(where, value, "\"node\" or an integer of at least 1");
-    config.ab.group_size.reset();
-    if (!value.is_string()) read_value(value, where, config.ab.group_size);
+    std::optional<int64_t>& to = access(config);
+    to.reset();
+    if (!value.is_string()) read_value(value, where, to);
   };
-  key.write = [](const Config& config) {
-    return config.ab.group_size ? Json(*config.ab.group_size) : Json("node");
+  key.write = [access](const Config& config) {
+    const auto& size = access(config);
+    return size ? Json(*size) : Json("node");
   };
   return key;
 }
 
 std::vector<Key> model_keys() {
   return {
-      make_key(AB_FIELD(method), words({"ddp", "ab", "ab-nogroups"}),
+      make_key(AB_FIELD(method), words({"ddp", "ab", "ab-nogroups", "powersgd", "local-sgd"}),
                "ddp: plain data parallelism; ab: AB-training in groups; ab-nogroups: factored, one "
-               "group"),
+               "group; powersgd: low-rank gradients; local-sgd: groups that average weights"),
       make_key(AB_FIELD(model.name),
                words({"vgg16", "resnet18", "resnet34", "resnet50", "vit", "mini-vit"}),
                "the network; required"),
@@ -190,7 +190,9 @@ std::vector<Key> ab_keys() {
                "steps in which the learning rate climbs back after a border"),
       make_key(AB_FIELD(ab.sigma_cutoff), below_one(),
                "singular values up to this share of the largest are dropped"),
-      group_size_key(),
+      group_size_key(AB_FIELD(ab.group_size),
+                     "ranks of a group, which exchange gradients during AB training; node: the "
+                     "ranks of one node"),
       make_key(AB_FIELD(ab.merge), words({"all", "learned", "mean_of_products"}),
                "average a factor over all ranks, or over those that trained it; mean_of_products: "
                "half of A trained times B as it began, plus half of A as it began times B trained"),
@@ -213,9 +215,28 @@ std::vector<Key> ab_keys() {
                "false: the first decomposition keeps every singular value"),
       make_key(AB_FIELD(ab.compat.moments), {},
                "true: the reference's moments (stale, sliced, not averaged)"),
+  };
+}
+
+std::vector<Key> other_keys() {
+  return {
+      make_key(AB_FIELD(powersgd.rank), from(1, 65536), "rank of a compressed gradient"),
+      make_key(AB_FIELD(powersgd.start_step), {}, "steps of plain data parallelism before"),
+      make_key(AB_FIELD(powersgd.error_feedback), {},
+               "what a step does not send is added to the next gradient"),
+      make_key(AB_FIELD(powersgd.min_compression), at_least(0),
+               "a gradient (m, n) is sent whole unless m n > this times rank (m + n)"),
+      make_key(AB_FIELD(local_sgd.start_step), {}, "steps of plain data parallelism before"),
+      make_key(AB_FIELD(local_sgd.period), from(1, 1e9), "steps between averages of the weights"),
+      group_size_key(AB_FIELD(local_sgd.group_size),
+                     "ranks of a group, which average gradients in every step; node: the ranks of "
+                     "one node"),
+      make_key(AB_FIELD(local_sgd.moments), words({"keep", "average"}),
+               "AdamW moments when weights are averaged: each group's own, or averaged too"),
       make_key(AB_FIELD(comm.bucket_mb), Limits{.low = 0.0, .high = 65536.0, .above_low = true},
                "MiB of gradients per all-reduce"),
-      make_key(AB_FIELD(comm.reduce_dtype), words({"fp32", "bf16"}), "of gradients on the wire"),
+      make_key(AB_FIELD(comm.reduce_dtype), words({"fp32", "bf16"}),
+               "of gradients on the wire; sums are in fp32 at every hop, masters stay fp32"),
       make_key(AB_FIELD(comm.timeout_s), above_zero(), "seconds before a silent rank ends the run"),
       make_key(AB_FIELD(checkpoint.every_steps), from(1, 1e12),
                "steps between checkpoints; null: the weights at the end alone"),
@@ -237,7 +258,8 @@ std::vector<Key> ab_keys() {
 const std::vector<Key>& config_schema() {
   static const std::vector<Key> keys = [] {
     std::vector<Key> all = model_keys();
-    for (auto part : {train_keys(), ab_keys()}) all.insert(all.end(), part.begin(), part.end());
+    for (auto part : {train_keys(), ab_keys(), other_keys()})
+      all.insert(all.end(), part.begin(), part.end());
     return all;
   }();
   return keys;

@@ -31,7 +31,7 @@ double ecr_executed(Method method, const std::vector<PhaseSpan>& spans, double c
 }
 
 double ecr_literal(Method method, const std::vector<PhaseSpan>& spans, double compression) {
-  if (method == Method::kDdp) return 0.0;
+  if (method != Method::kAb && method != Method::kAbNoGroups) return 0.0;
   const double in_groups = method == Method::kAb ? ab_share(spans) : 0.0;
   return 100.0 - 25.0 - std::max(0.0, 75.0 - in_groups) / compression;
 }

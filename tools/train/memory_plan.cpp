@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "tools/train/baselines.h"
 #include "tools/train/merge_rules.h"
 
 namespace ab {
@@ -43,6 +44,7 @@ size_t plan_memory(const Config& config, const Resolved& resolved, const StoredI
     b->pretend(resolved.local_batch, image.height ? image.height : side,
                image.width ? image.width : side,
                image.channels ? image.channels : *config.model.channels);
+  const Buffer baseline(*dry, baseline_bytes(config, replica));
   walk_step(replica, batch);
   walk_step(replica, batch);  // the second one runs in the slab that the first one found
   MergeRules rules(config, replica, resolved.groups > 1);

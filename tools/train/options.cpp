@@ -33,9 +33,10 @@ void add_config(CLI::App& command, Flags& flags) {
 
 void add_method(CLI::App& command, Flags& flags) {
   command
-      .add_option("--method", flags.method,
-                  "ddp (plain data parallelism), ab (AB-training in groups) or ab-nogroups "
-                  "(factored, one group); sets method")
+      .add_option(
+          "--method", flags.method,
+          "ddp (plain data parallelism), ab (AB-training in groups), ab-nogroups (factored, "
+          "one group), powersgd or local-sgd; sets method")
       ->type_name("NAME");
 }
 

@@ -50,6 +50,13 @@ void resolve_batch(const Config& config, int64_t images, int world, Resolved& re
 void resolve_phases(const Config& config, Resolved& resolved) {
   const Config::Ab& ab = config.ab;
   const int64_t total = resolved.total_steps;
+  const Method method = method_of(config);
+  if (method == Method::kPowerSgd || method == Method::kLocalSgd) {
+    const StepCount& start =
+        method == Method::kPowerSgd ? config.powersgd.start_step : config.local_sgd.start_step;
+    resolved.warmup_steps = steps_of(start, total, 0);
+    return;
+  }
   if (const auto& compat = ab.compat.schedule) {
     resolved.warmup_steps = compat->w;
     resolved.ab_steps = compat->s - compat->d;
@@ -65,15 +72,17 @@ void resolve_phases(const Config& config, Resolved& resolved) {
 void resolve_groups(const Config& config, int world, int ranks_per_node, Resolved& resolved) {
   resolved.group_size = world;
   resolved.groups = 1;
-  if (method_of(config) != Method::kAb) return;
-  resolved.group_size =
-      static_cast<int>(config.ab.group_size.value_or(std::min(ranks_per_node, world)));
+  const bool local = method_of(config) == Method::kLocalSgd;
+  if (method_of(config) != Method::kAb && !local) return;
+  const auto& size = local ? config.local_sgd.group_size : config.ab.group_size;
+  const std::string key = local ? "local_sgd.group_size" : "ab.group_size";
+  resolved.group_size = static_cast<int>(size.value_or(std::min(ranks_per_node, world)));
   try {
-    resolved.groups = count_groups(world, resolved.group_size);
+    resolved.groups = count_groups(world, resolved.group_size, key);
   } catch (const ConfigError& error) {
-    if (config.ab.group_size) throw;
-    throw ConfigError(std::string(R"(ab.group_size: "node" means the ranks of one node; )") +
-                      error.what() + ", set as ab.group_size");
+    if (size) throw;
+    throw ConfigError(key + R"(: "node" means the ranks of one node; )" + error.what() +
+                      ", set as " + key);
   }
 }
 
@@ -133,9 +142,10 @@ ModelSettings model_settings(const Config& config) {
 }
 
 Method method_of(const Config& config) {
-  return config.method == "ab"            ? Method::kAb
-         : config.method == "ab-nogroups" ? Method::kAbNoGroups
-                                          : Method::kDdp;
+  for (const Method method :
+       {Method::kAb, Method::kAbNoGroups, Method::kPowerSgd, Method::kLocalSgd})
+    if (config.method == name_of(method)) return method;
+  return Method::kDdp;
 }
 
 DType precision_of(const Config& config) {

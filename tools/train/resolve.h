@@ -22,8 +22,9 @@ struct Resolved {
   int64_t data_steps_per_epoch =
       0;  // floor(images / G): one pass over the images (the loader's epoch)
   int64_t total_steps = 0;
+  // warmup_steps: of powersgd and local-sgd their start_step
   int64_t warmup_steps = 0, ab_steps = 0, rebound_steps = 0, lr_rebound_steps = 0;
-  int group_size = 1, groups = 1;  // of the method: ddp and ab-nogroups have one group, the world
+  int group_size = 1, groups = 1;  // of the method: without groups one, the world
   int64_t local_batch = 0, global_batch = 0;
   double epochs = 0.0;  // total_steps / steps_per_epoch
 };

@@ -6,7 +6,18 @@
 namespace ab {
 
 bool trains_in_groups(Method method, StepPhase phase) {
-  return method == Method::kAb && phase == StepPhase::kAb;
+  return (method == Method::kAb && phase == StepPhase::kAb) || phase == StepPhase::kLocal;
+}
+
+bool averages_after(const Config& config, const PhaseSpan& span, int64_t completed) {
+  if (span.phase != StepPhase::kLocal) return false;
+  return completed == span.to || (completed - span.from) % config.local_sgd.period == 0;
+}
+
+Phase ledger_phase(StepPhase phase) {
+  constexpr Phase kPhases[] = {Phase::kWarmup, Phase::kAb, Phase::kRebound, Phase::kCompressed,
+                               Phase::kLocal};
+  return kPhases[static_cast<int>(phase)];
 }
 
 RunPlan make_run_plan(const Config& config, const Resolved& resolved) {

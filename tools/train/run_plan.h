@@ -2,6 +2,7 @@
 #pragma once
 #include <vector>
 
+#include "distributed/ledger.h"
 #include "tools/train/resolve.h"
 
 namespace ab {
@@ -15,8 +16,13 @@ struct RunPlan {
 
 RunPlan make_run_plan(const Config& config, const Resolved& resolved);
 
-// Ranks that average their gradients in a phase: the group in AB phases of method ab, else the
-// world.
+// Ranks that average their gradients in a phase: the group in AB phases of method ab and in local
+// ones, else the world.
 bool trains_in_groups(Method method, StepPhase phase);
+// In a local span: weights are averaged over the world after this many completed updates. The last
+// step averages whatever the period.
+bool averages_after(const Config& config, const PhaseSpan& span, int64_t completed);
+// How a step's collectives are booked.
+Phase ledger_phase(StepPhase phase);
 
 }  // namespace ab

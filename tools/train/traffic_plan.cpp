@@ -6,6 +6,7 @@
 #include "distributed/ledger_gather.h"
 #include "distributed/reducer.h"
 #include "distributed/traffic.h"
+#include "tools/train/baselines.h"
 #include "tools/train/phase_border.h"
 
 namespace ab {
@@ -97,9 +98,45 @@ struct Planner {
   void statistics(const PhaseSpan& span);
   void decompose(const std::vector<int64_t>& ranks);
   void merge(const std::vector<int64_t>& ranks);
-  void evaluations(const std::vector<int64_t>& at);
+  void compressed_gradients(int64_t count);
+  void average_weights();
+  void averages(const PhaseSpan& span);
+  void evaluations(const RunPlan& plan);
   void checkpoints();
 };
+
+// powersgd: everything else whole in one all-reduce, all P in one, all Q in one.
+void Planner::compressed_gradients(int64_t count) {
+  int64_t whole = replica.full_elements, p = 0, q = 0;
+  for (const CompressedMatrix& matrix : compressed_matrices(config, replica)) {
+    whole -= matrix.m() * matrix.n();
+    p += matrix.rank * matrix.n();
+    q += matrix.rank * matrix.m();
+  }
+  const auto add = [&](Purpose purpose, DType dtype, int64_t elements) {
+    if (elements > 0) traffic.add(Collective::kAllReduce, purpose, dtype, elements, count);
+  };
+  add(Purpose::kGradients, reduce_dtype_of(config), whole);
+  add(Purpose::kLowRankP, DType::kFloat32, p);
+  add(Purpose::kLowRankQ, DType::kFloat32, q);
+}
+
+// local-sgd: of all groups, with their batch statistics.
+void Planner::average_weights() {
+  world(Purpose::kAverageWeights, DType::kFloat32, replica.full_elements);
+  world(Purpose::kMergeStatistics, DType::kFloat32, buffer_elements());
+}
+
+void Planner::averages(const PhaseSpan& span) {
+  traffic.phase = Phase::kMerge;
+  for (int64_t completed = span.from + 1; completed <= span.to; ++completed) {
+    if (!averages_after(config, span, completed)) continue;
+    average_weights();
+    for (int moment = 0; moment < 2 && config.local_sgd.moments == "average"; ++moment)
+      world(Purpose::kAverageMoments, DType::kFloat32, replica.full_elements);
+    hash();
+  }
+}
 
 void Planner::gradients(bool a, int64_t count) {
   for (const BucketRange& bucket : buckets())
@@ -108,11 +145,11 @@ void Planner::gradients(bool a, int64_t count) {
 
 void Planner::steps(const PhaseSpan& span, const std::vector<int64_t>* ranks) {
   const int64_t count = span.to - span.from, every = config.train.log_every;
-  traffic.phase = span.phase == StepPhase::kAb       ? Phase::kAb
-                  : span.phase == StepPhase::kWarmup ? Phase::kWarmup
-                                                     : Phase::kRebound;
+  traffic.phase = ledger_phase(span.phase);
   traffic.in_groups = trains_in_groups(method, span.phase);
-  if (!ranks) {
+  if (span.phase == StepPhase::kCompressed) {
+    compressed_gradients(count);
+  } else if (!ranks) {
     for (const BucketRange& bucket : buckets())
       traffic.add(Collective::kAllReduce, Purpose::kGradients, reduce_dtype_of(config),
                   bucket.elements, count);
@@ -193,10 +230,14 @@ void Planner::merge(const std::vector<int64_t>& ranks) {
   hash();
 }
 
-void Planner::evaluations(const std::vector<int64_t>& at) {
+void Planner::evaluations(const RunPlan& plan) {
   traffic.phase = Phase::kEvaluate;
-  for (size_t i = 0; i < at.size(); ++i) {
-    unsynchronised_statistics();
+  for (const int64_t at : plan.evaluations) {
+    const PhaseSpan& span = span_of(plan.spans, at - 1);
+    if (span.phase != StepPhase::kLocal)
+      unsynchronised_statistics();
+    else if (!averages_after(config, span, at))
+      average_weights();
     world(Purpose::kEvaluation, DType::kFloat64, kEvaluationFields);
   }
 }
@@ -232,8 +273,13 @@ std::map<LedgerKey, LedgerEntry> plan_traffic(const Config& config, const Resolv
     if (factored) planner.decompose(*row);
     planner.steps(span, row);
     if (factored) planner.merge(*row);
+    if (span.phase == StepPhase::kCompressed) {
+      planner.unsynchronised_statistics();
+      planner.hash();
+    }
+    if (span.phase == StepPhase::kLocal) planner.averages(span);
   }
-  planner.evaluations(plan.evaluations);
+  planner.evaluations(plan);
   planner.checkpoints();
   if (first_rank) *first_rank = planner.traffic.first_rank;
   book_gather(planner.traffic.entries, planner.traffic.nodes());

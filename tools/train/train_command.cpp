@@ -107,7 +107,9 @@ class Run {
         device_(Device::create(device_kind(options.device), place.local_rank, place.threads)),
         gpu_world_(device_world(world, *device_, {config_.comm.timeout_s})) {
     check_places(config_, shared_.places, world, place);
-    if (method_of(config_) == Method::kAb && !config_.ab.group_size)
+    const Method method = method_of(config_);
+    if ((method == Method::kAb && !config_.ab.group_size) ||
+        (method == Method::kLocalSgd && !config_.local_sgd.group_size))
       check_nodes_are_groups(world.nodes(), resolved_.group_size);
     device_->tf32 = config_.train.tf32;
     if (world.rank() == 0) open_folder(options);

@@ -17,18 +17,14 @@ double now() {
   return duration<double>(steady_clock::now().time_since_epoch()).count();
 }
 
-Phase ledger_phase(StepPhase phase) {
-  if (phase == StepPhase::kAb) return Phase::kAb;
-  return phase == StepPhase::kWarmup ? Phase::kWarmup : Phase::kRebound;
-}
-
 const TrainerInput& checked(const TrainerInput& in) {
   check_same_config(in.config, in.world);
   return in;
 }
 
 std::unique_ptr<Communicator> make_group(const TrainerInput& in) {
-  if (method_of(in.config) != Method::kAb) return nullptr;
+  const Method method = method_of(in.config);
+  if (method != Method::kAb && method != Method::kLocalSgd) return nullptr;
   return in.world.split(group_of(in.world.rank(), in.resolved.group_size), "group");
 }
 
@@ -57,6 +53,8 @@ Trainer::Trainer(const TrainerInput& input)
       batch_(in_.device, in_.resolved.local_batch, *in_.config.model.image,
              normalisation_of(data_settings(in_.config, in_.resolved))),
       evaluation_(in_.test, data_settings(in_.config, in_.resolved), replica_, in_.world),
+      powersgd_(make_powersgd(in_.config, replica_, in_.world)),
+      local_(in_.config, replica_, in_.world, border_.replicas()),
       stop_(in_.config, in_.world, in_.resolved.total_steps, !in_.checkpoint_folder.empty()) {
   result_.params_full = result_.params_now = replica_.full_elements;
 }
@@ -82,6 +80,7 @@ bool Trainer::run_span(const PhaseSpan& span, int64_t first) {
     train_step(step);
     const int64_t completed = result_.steps = step + 1;
     const bool stop = stop_.agreed(completed, last_step_s_);
+    if (averages_after(in_.config, span, completed)) local_.average();
     const int64_t check = in_.config.train.check_every;
     if (check > 0 && completed % check == 0)
       border_.replicas().together(gradient_communicator(),
@@ -110,7 +109,8 @@ int64_t Trainer::resume() {
     const RunState state = load_state(in_.resume_from);
     start = state.step;
     if (!state.factored.empty()) shape_as_factored(replica_, state.factored, place_.trains_a);
-    load_checkpoint(in_.resume_from, checkpoint_parts(!state.factored.empty()));
+    load_checkpoint(in_.resume_from, checkpoint_parts(span_of(plan_.spans, start - 1).phase,
+                                                      !state.factored.empty()));
     result_.layer_ranks = state.layer_ranks;
     result_.params_now = state.params_now;
     result_.top1_last = state.top1_last;
@@ -130,10 +130,13 @@ void Trainer::enter_phase(const PhaseSpan& span, int64_t step) {
   span_ = span;
   if (span.phase == StepPhase::kAb && step == span.from) decompose();
   Communicator& communicator = gradient_communicator();
-  reducer_ = std::make_unique<GradientReducer>(
-      replica_.store, communicator, static_cast<int64_t>(in_.config.comm.bucket_mb * (1 << 20)),
-      reduce_dtype_of(in_.config));
-  replica_.tape.set_listener([this](Parameter& p) { reducer_->ready(p); });
+  reducer_.reset();
+  if (span.phase != StepPhase::kCompressed)
+    reducer_ = std::make_unique<GradientReducer>(
+        replica_.store, communicator, static_cast<int64_t>(in_.config.comm.bucket_mb * (1 << 20)),
+        reduce_dtype_of(in_.config));
+  exchange_ = reducer_ ? static_cast<GradientExchange*>(reducer_.get()) : powersgd_.get();
+  replica_.tape.set_listener([this](Parameter& p) { exchange_->ready(p); });
   const std::string& sync = in_.config.train.sync_bn;
   Communicator& shared = sync == "world" ? in_.world : communicator;
   statistics_ =
@@ -162,12 +165,12 @@ void Trainer::train_step(int64_t step) {
   }
   {
     const auto span = timed("forward and backward", step);
-    reducer_->begin_step();
+    exchange_->begin_step();
     record.loss = replica_.forward_backward(batch_, input);
   }
   {
     const auto span = timed("wait for gradients", step);
-    record.comm_wait_s = reducer_->finish_step();
+    record.comm_wait_s = exchange_->finish_step();
   }
   const auto updating = timed("update", step);
   record.grad_norm = replica_.gradient_norm();
@@ -189,6 +192,10 @@ void Trainer::train_step(int64_t step) {
 }
 
 void Trainer::leave_phase(const PhaseSpan& span) {
+  if (span.phase == StepPhase::kCompressed) {
+    border_.average_statistics();
+    border_.replicas().whole("after the last step");
+  }
   if (span.phase != StepPhase::kAb) return;
   const auto timing = timed("merge", span.to);
   border_.merge();
@@ -219,11 +226,21 @@ void Trainer::log_step(StepRecord record) {
   in_.progress->update(state);
 }
 
+// Of the weights that a merge or an average has just left, or would leave if it came now.
+EvalRecord Trainer::evaluate_merged(int64_t completed) {
+  in_.world.ledger().set_phase(Phase::kEvaluate);
+  if (span_.phase != StepPhase::kLocal) {
+    border_.average_statistics();
+    return evaluation_.run(completed);
+  }
+  if (averages_after(in_.config, span_, completed)) return evaluation_.run(completed);
+  const LocalAverage::Borrowed averages(local_);
+  return evaluation_.run(completed);
+}
+
 void Trainer::evaluate(int64_t completed) {
   const auto timing = timed("evaluate", completed);
-  in_.world.ledger().set_phase(Phase::kEvaluate);
-  border_.average_statistics();
-  const EvalRecord record = evaluation_.run(completed);
+  const EvalRecord record = evaluate_merged(completed);
   result_.top1_last = record.top1;
   result_.top1_best = std::max(result_.top1_best.value_or(0.0), record.top1);
   if (!in_.folder) return;
@@ -241,15 +258,16 @@ bool Trainer::checkpoint_due(int64_t completed) const {
          completed < in_.resolved.total_steps;
 }
 
-// Ranks hold different weights inside a group phase (by group), after it where nobody averaged the
-// moments (by group), and where batch statistics are each rank's own (by rank).
-CheckpointParts Trainer::checkpoint_parts(bool in_groups) {
+// Ranks hold different weights or moments inside a group phase (by group), after it where nobody
+// averaged the moments (by group), and where batch statistics are each rank's own (by rank).
+CheckpointParts Trainer::checkpoint_parts(StepPhase phase, bool factored) {
   ImagePlace image{0, in_.world.rank() == 0};
+  const bool in_groups = factored || phase == StepPhase::kLocal;
   if (in_.config.train.sync_bn == "off" && replica_.store.buffer_values())
     image = {in_.world.rank(), true};
   else if (group_ && (in_groups || in_.config.ab.compat.moments))
     image = {place_.index, group_->rank() == 0};
-  return {replica_, border_.stash(), border_.rules(), in_.world, image};
+  return {replica_, border_.stash(), border_.rules(), powersgd_.get(), in_.world, image};
 }
 
 bool Trainer::save(int64_t completed) {
@@ -261,8 +279,9 @@ bool Trainer::save(int64_t completed) {
                  result_.top1_best};
   if (factored) state.factored = result_.layer_ranks.back();
   std::string problem;
-  const bool saved = save_checkpoint(in_.checkpoint_folder, state, checkpoint_parts(factored),
-                                     in_.config.checkpoint.keep, &problem);
+  const bool saved =
+      save_checkpoint(in_.checkpoint_folder, state, checkpoint_parts(span_.phase, factored),
+                      in_.config.checkpoint.keep, &problem);
   if (!saved && in_.progress)
     in_.progress->note("warning: no checkpoint at step " + std::to_string(completed) + ": " +
                        problem + "; the one before is kept");

@@ -4,9 +4,11 @@
 #include <optional>
 
 #include "distributed/reducer.h"
+#include "tools/train/baselines.h"
 #include "tools/train/batch_statistics.h"
 #include "tools/train/checkpoint.h"
 #include "tools/train/evaluation.h"
+#include "tools/train/local_average.h"
 #include "tools/train/phase_border.h"
 #include "tools/train/progress.h"
 #include "tools/train/run_plan.h"
@@ -56,8 +58,9 @@ class Trainer {
   bool run_span(const PhaseSpan& span, int64_t first);
   void evaluate(int64_t completed);
   bool save(int64_t completed);
+  EvalRecord evaluate_merged(int64_t completed);
   bool checkpoint_due(int64_t completed) const;
-  CheckpointParts checkpoint_parts(bool in_groups);
+  CheckpointParts checkpoint_parts(StepPhase phase, bool factored);
   Timeline::Span timed(const char* what, int64_t step);
   void log_step(StepRecord record);
   [[noreturn]] void stop_non_finite(int64_t step, double loss, const StepInput& input);
@@ -66,14 +69,17 @@ class Trainer {
   TrainerInput in_;
   RunPlan plan_;
   Method method_;
-  std::unique_ptr<Communicator> group_;  // method ab
+  std::unique_ptr<Communicator> group_;  // methods ab, local-sgd
   GroupPlace place_;
   Replica replica_;
   PhaseBorder border_;
   Loader loader_;
   DeviceBatch batch_;
   Evaluation evaluation_;
+  std::unique_ptr<PowerSgd> powersgd_;  // method powersgd
+  LocalAverage local_;
   std::unique_ptr<GradientReducer> reducer_;
+  GradientExchange* exchange_ = nullptr;  // of this phase: one of the above
   std::unique_ptr<BatchStatistics> statistics_;
   PhaseSpan span_;
   Timeline no_timeline_;
