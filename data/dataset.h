@@ -35,7 +35,8 @@ enum class Split : uint8_t { kTrain, kTest };
 struct DataSettings {
   std::string format = "cifar10";  // cifar10, cifar100, idx, image_folder, synthetic
   std::string dir;
-  std::string augment = "cifar";  // cifar, imagenet, none
+  std::string augment = "cifar";      // cifar, imagenet, none
+  std::string on_bad_image = "stop";  // stop, skip: what the loader does about an image's damage
   int64_t local_batch = 128;
   int workers = 2;
   int image = 32;                   // side of the square that the network sees

@@ -27,7 +27,8 @@ constexpr int64_t kMaxPixels = 200'000'000;
 constexpr int64_t kMaxPixelsPerByte = 1032 * 8;
 
 [[noreturn]] void fail(const std::string& file, const std::string& what) {
-  throw DataError(file + ": " + what + "; replace the file or take it out");
+  throw BadImage(file + ": " + what +
+                 "; replace the file, take it out, or set data.on_bad_image=skip");
 }
 
 bool stands_alone(uint8_t code) {

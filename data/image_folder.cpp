@@ -1,13 +1,18 @@
 // A folder of class folders, the layout of ImageNet as PyTorch's users keep it:
 //   DIR/train/<class>/*.jpg, .jpeg, .png (any case); the test split in DIR/val, or in DIR/test.
 // The label of a class is its place among the sorted names of the training classes (of the
-// validation classes where there is no training folder). Images are numbered class by class, sorted
-// by name. Opening lists the folders; a file is opened when it is read.
+// validation classes where there is no training folder); for ImageNet's synsets that is the usual
+// order. DIR/classes.txt, or DIR/LOC_synset_mapping.txt as ImageNet is handed out, says otherwise:
+// a line per class, its first word the folder's name, the line's place the label; then a folder may
+// be missing. Either way there are as many classes as the model has. Images are numbered class by
+// class, sorted by name. Opening lists the folders; a file is opened when it is read.
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <map>
 #include <memory>
 
 #include "data/decode.h"
@@ -115,22 +120,63 @@ fs::path split_dir(const fs::path& dir, Split split) {
                   "/val/<class>/*.jpg");
 }
 
+// The classes of a run in the order of their labels, and where they are written down.
+struct ClassMap {
+  fs::path source;
+  bool listed = false;  // by a file, not by folders
+  std::vector<std::string> names;
+};
+
+std::vector<std::string> listed_names(const fs::path& path) {
+  std::ifstream file(path);
+  if (!file) throw DataError("cannot open " + path.string() + ": " + std::strerror(errno));
+  std::vector<std::string> names;
+  std::map<std::string, size_t> lines;
+  for (std::string line; std::getline(file, line);) {
+    const size_t begin = line.find_first_not_of(" \t\r");
+    if (begin == std::string::npos) continue;
+    names.push_back(line.substr(begin, line.find_first_of(" \t\r", begin) - begin));
+    const auto [first, is_new] = lines.emplace(names.back(), names.size());
+    if (!is_new)
+      throw DataError(path.string() + ": class " + names.back() + " is entry " +
+                      std::to_string(first->second) + " and entry " + std::to_string(names.size()) +
+                      "; each class once would work");
+  }
+  return names;
+}
+
+ClassMap class_map(const fs::path& root, const fs::path& dir) {
+  for (const char* name : {"classes.txt", "LOC_synset_mapping.txt"})
+    if (there(root / name)) return {root / name, true, listed_names(root / name)};
+  const fs::path source = there(root / "train") ? root / "train" : dir;
+  return {source, false, class_names(source)};
+}
+
+void check_count(const ClassMap& map, const DataSettings& settings) {
+  const size_t count = map.names.size();
+  if (count == static_cast<size_t>(settings.classes)) return;
+  std::string text = map.source.string() + (map.listed ? " lists " : " holds ") +
+                     std::to_string(count) + (map.listed ? " classes" : " class folders") +
+                     ", but model.classes is " + std::to_string(settings.classes) +
+                     "; model.classes of " + std::to_string(count) + " would work";
+  if (!map.listed && count < static_cast<size_t>(settings.classes))
+    text += ", or a file classes.txt beside it that lists all classes";
+  throw DataError(text);
+}
+
 }  // namespace
 
 std::unique_ptr<Dataset> open_image_folder(const DataSettings& settings, Split split) {
   const fs::path root = checked_dir(settings), dir = split_dir(root, split);
-  const bool trained = there(root / "train");
-  std::vector<std::string> classes = class_names(trained ? root / "train" : dir);
-  const int count = static_cast<int>(classes.size());
-  if (count > settings.classes)
-    throw DataError((trained ? root / "train" : dir).string() + " holds " + std::to_string(count) +
-                    " class folders, but model.classes is " + std::to_string(settings.classes) +
-                    "; " + std::to_string(count) + " would work");
-  auto dataset = std::make_unique<ImageFolder>(dir, classes);
+  const ClassMap map = class_map(root, dir);
+  check_count(map, settings);
+  std::map<std::string, int> labels;
+  for (const std::string& name : map.names) labels.emplace(name, static_cast<int>(labels.size()));
+  auto dataset = std::make_unique<ImageFolder>(dir, map.names);
   for (const std::string& name : class_names(dir)) {
-    const auto place = std::lower_bound(classes.begin(), classes.end(), name);
-    if (place == classes.end() || *place != name)
-      throw DataError((dir / name).string() + " is a class that " + (root / "train").string() +
+    const auto place = labels.find(name);
+    if (place == labels.end())
+      throw DataError((dir / name).string() + " is a class that " + map.source.string() +
                       " does not have");
     const std::vector<std::string> files =
         sorted_names(dir / name, [](const fs::directory_entry& entry) {
@@ -139,8 +185,7 @@ std::unique_ptr<Dataset> open_image_folder(const DataSettings& settings, Split s
     if (files.empty())
       throw DataError("class folder " + (dir / name).string() +
                       " holds no image; expected .jpg, .jpeg or .png files, or no such folder");
-    for (const std::string& file : files)
-      dataset->add(static_cast<int>(place - classes.begin()), file);
+    for (const std::string& file : files) dataset->add(place->second, file);
   }
   return dataset;
 }

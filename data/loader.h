@@ -5,6 +5,9 @@
 //   local_batch. The tail shorter than G is left out of training; validation takes every image
 //   exactly once, dealt in runs, with short or empty last batches. Augmentation draws from
 //   Philox(seed, epoch, image number), never from a thread.
+// An image that does not decode is an error, or with data.on_bad_image = skip: in training another
+// image stands in, drawn from (seed, epoch, sample), with the augmentation of the place it takes;
+// validation leaves it out. Either way the batch counts it.
 // A batch holds uint8 images at the network's size plus what the crop/flip/normalise kernel needs;
 // the arithmetic happens on the device (kernels/image_prepare.h).
 #pragma once
@@ -28,6 +31,8 @@ struct HostBatch {
   std::vector<CropFlip> crops;              // (count)
   std::vector<int32_t> labels;              // (count)
   std::vector<int64_t> samples;             // (count) image numbers
+  int64_t skipped = 0;                      // images that did not decode
+  std::string first_skipped;                // what was wrong with the first of them
 };
 
 // mean and 1/std per channel in units of 0..1, padding of the crop.

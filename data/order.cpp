@@ -63,6 +63,15 @@ std::vector<int64_t> epoch_order(int64_t images, uint64_t seed, int64_t epoch) {
   return order;
 }
 
+// A remainder of 64 random bits: its bias is below images / 2^64.
+int64_t substitute_of(int64_t images, uint64_t seed, int64_t epoch, int64_t sample, int attempt) {
+  const Random4 random =
+      philox(seed, kSubstituteStream + static_cast<uint64_t>(epoch),
+             static_cast<uint64_t>(sample) * kSubstituteTries + static_cast<uint64_t>(attempt));
+  const uint64_t bits = uint64_t{random.y} << 32 | random.x;
+  return static_cast<int64_t>(bits % static_cast<uint64_t>(images));
+}
+
 int64_t steps_per_epoch(int64_t images, const DataSettings& settings, Split split, int rank,
                         int world) {
   const int64_t local = settings.local_batch, global = local * world;

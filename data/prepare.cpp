@@ -94,8 +94,10 @@ void Preparer::resize_and_crop(const Image& image, ResizeScratch& scratch, uint8
   };
   const int64_t height = scaled(image.height, image.width);
   const int64_t width = scaled(image.width, image.height);
-  resize_bilinear(image, {0, image.height, height, (height - side_) / 2, side_},
-                  {0, image.width, width, (width - side_) / 2, side_}, scratch, pixels);
+  // Half a pixel goes to the even neighbour, as in torchvision's centre crop.
+  const auto centred = [&](int64_t size) { return std::lrint((size - side_) / 2.0); };
+  resize_bilinear(image, {0, image.height, height, centred(height), side_},
+                  {0, image.width, width, centred(width), side_}, scratch, pixels);
 }
 
 }  // namespace ab

@@ -96,6 +96,22 @@ TEST_CASE("image folders: an empty class, too many classes, a JPEG cut in half")
   CHECK((written["steps"] >= 1 && written["steps"] <= 2));
   CHECK((written["top1_last"].is_null() && written["total_sent_bytes"].is_null()));
 
+  // The same run goes through when told to; the picture's place comes up once in each epoch.
+  std::vector<std::string> skipping = {
+      "train", "--config", tiny_config(folder),          "--local-ranks",
+      "4",     "--out",    (folder / "through").string()};
+  skipping.insert(skipping.end(), cut.arguments.begin(), cut.arguments.end());
+  skipping.insert(skipping.end(), {"--set", "data.on_bad_image=skip"});
+  const Outcome through = abtrain(skipping);
+  INFO(through.err);
+  REQUIRE(through.exit == 0);
+  CHECK(holds(through.out, {"training samples were replaced, 0 images are missing"}));
+  const Bytes done = read_bytes(folder / "through/summary.json");
+  const Json counted = Json::parse(done.begin(), done.end());
+  // Twelve steps of sixteen samples out of eighty are two epochs of five steps, and two steps.
+  CHECK((counted["skipped_train_samples"] == 2 || counted["skipped_train_samples"] == 3));
+  CHECK(counted["skipped_eval_images"] == 0);
+
   fs::create_directories(folder / "images/train/dog");
   auto arguments = cut.arguments;
   arguments.insert(arguments.end(), {"--out", (folder / "other").string()});

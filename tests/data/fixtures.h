@@ -86,8 +86,9 @@ inline void append_u32(Bytes& bytes, uint32_t value) {
     bytes.push_back(static_cast<uint8_t>(value >> shift));
 }
 
-inline DataSettings settings_of(const std::string& format, const fs::path& dir) {
+inline DataSettings settings_of(const std::string& format, const fs::path& dir, int classes = 10) {
   DataSettings settings;
+  settings.classes = classes;
   settings.format = format;
   settings.dir = dir.string();
   settings.local_batch = 4;

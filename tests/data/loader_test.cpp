@@ -136,7 +136,7 @@ TEST_CASE("A worker's error arrives with its batch, and again until the place ch
   TempDir dir;
   for (int i = 0; i < 20; ++i)
     write_file(dir / ("train/c/" + std::to_string(100 + i) + ".png"), png_of(gradient(8, 8, 3)));
-  DataSettings settings = settings_of("image_folder", dir.path());
+  DataSettings settings = settings_of("image_folder", dir.path(), 1);
   settings.image = 8;
   settings.workers = GENERATE(0, 1, 4);
   const auto dataset = open_dataset(settings, Split::kTrain);

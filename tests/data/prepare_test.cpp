@@ -16,7 +16,7 @@ TEST_CASE("Every augmentation brings photographs to the network's size", "[data]
     std::fill_n(image.pixels.begin() + (y * 64 + 32) * 3, 32 * 3, uint8_t{255});
   write_file(dir / "train/c/1.png", png_of(image));
   write_file(dir / "val/c/1.png", png_of(image));
-  DataSettings settings = settings_of("image_folder", dir.path());
+  DataSettings settings = settings_of("image_folder", dir.path(), 1);
   settings.local_batch = 1;
   settings.workers = 0;
   settings.image = 28;  // validation: shorter side to 32: the stored size, centre crop 28
@@ -59,7 +59,7 @@ TEST_CASE("Extreme shapes are brought to size without overflow", "[data]") {
                png_of({height, width, 1, Bytes(static_cast<size_t>(height) * width, 77)}));
   fs::create_directories(dir / "train");
   fs::copy(dir / "val", dir / "train", fs::copy_options::recursive);
-  DataSettings settings = settings_of("image_folder", dir.path());
+  DataSettings settings = settings_of("image_folder", dir.path(), 1);
   settings.local_batch = 2;
   settings.image = 40;
   settings.workers = 0;

@@ -31,10 +31,9 @@ TEST_CASE("250 ImageNet photographs decode, and become batches", "[data]") {
   if (tar.empty()) return;
   TempDir dir;
   unpack("tar xf '" + tar.string() + "' -C '" + dir.path().string() + "'");
-  DataSettings settings = settings_of("image_folder", dir / "imagenet-sample");
+  DataSettings settings = settings_of("image_folder", dir / "imagenet-sample", 250);
   settings.augment = "imagenet";
   settings.image = 224;
-  settings.classes = 1000;
   settings.local_batch = 50;
   const auto dataset = open_dataset(settings, Split::kTrain);
   REQUIRE(dataset->size() == 250);

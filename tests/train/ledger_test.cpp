@@ -76,6 +76,28 @@ TEST_CASE("ddp's gradients cost 2 (n-1) x parameters x 4 bytes a step over all r
   REQUIRE(run.ledger.at(key).payload_bytes == 4 * run.result.params_full * 4 * 5);
 }
 
+TEST_CASE("batch statistics travel among those who average gradients, or as told") {
+  const std::string sync = GENERATE("phase", "world", "off");
+  CAPTURE(sync);
+  const auto run = run_training(tiny_config("resnet", {"method=ab", "train.sync_bn=" + sync}), 4);
+  std::map<Phase, std::map<std::string, int64_t>> calls;  // of training steps, by communicator
+  for (const auto& [key, entry] : run.ledger)
+    if (key.purpose == Purpose::kBatchNorm) calls[key.phase][key.communicator] += entry.calls;
+  if (sync == "off") {
+    CHECK(calls.empty());
+    return;
+  }
+  // Per step and rank in each of the 20 norms of a ResNet-18: the mean, then the squared deviations
+  // from it, and one sum backward.
+  const int64_t per_step = 4 * 20 * 3;
+  const std::string in_groups = sync == "phase" ? "group" : "world";
+  const std::map<Phase, std::map<std::string, int64_t>> expected = {
+      {Phase::kWarmup, {{"world", 3 * per_step}}},
+      {Phase::kAb, {{in_groups, 8 * per_step}}},  // steps 4 to 7 and 9 to 12
+      {Phase::kRebound, {{"world", 1 * per_step}}}};
+  CHECK(calls == expected);
+}
+
 TEST_CASE(
     "groups are silent towards each other: with groups of one only the question to stop is sent") {
   const auto run = run_training(

@@ -92,8 +92,9 @@ TEST_CASE("evaluations, ranks and summary have the interface's keys") {
   CHECK(keys_of(written) ==
         std::vector<std::string>{"top1_last", "top1_best", "params_full", "params_now",
                                  "compression", "total_sent_bytes", "ddp_sent_bytes",
-                                 "traffic_reduction", "ecr_executed", "ecr_literal", "steps",
-                                 "seconds", "images_per_s", "peak_memory_bytes", "exit"});
+                                 "traffic_reduction", "ecr_executed", "ecr_literal",
+                                 "skipped_train_samples", "skipped_eval_images", "steps", "seconds",
+                                 "images_per_s", "peak_memory_bytes", "exit"});
   CHECK((written["top1_last"] == 0.875 && written["compression"].is_null()));
 }
 

@@ -31,6 +31,18 @@ TEST_CASE("four ranks of batch b train like one rank of batch 4 b") {
   CHECK(relative_distance(four.weights[0], one.weights[0]) < 2e-3);
 }
 
+TEST_CASE("dropout and drop path depend on the sample's place, not on the rank") {
+  const std::vector<std::string> drops = {"train.steps=4", "model.drop_path=0.5",
+                                          "model.dropout=0.3"};
+  auto whole = drops;
+  whole.push_back("data.local_batch=16");
+  const auto four = run_training(tiny_config("vit", drops), 4);
+  const auto one = run_training(tiny_config("vit", whole), 1);
+  check_close(four.losses, one.losses, 4);
+  const auto without = run_training(tiny_config("vit", {"train.steps=4"}), 4);
+  CHECK(std::abs(four.losses[0] - without.losses[0]) > 1e-3 * without.losses[0]);
+}
+
 TEST_CASE("two runs with one seed write the same losses bit for bit, whatever the loader workers") {
   const std::string model = GENERATE("vit", "resnet");
   CAPTURE(model);

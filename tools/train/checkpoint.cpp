@@ -119,13 +119,13 @@ void load_powersgd(const std::string& path, const PowerSgd& powersgd, Device& de
   }
 }
 
-Json ledger_json(const Ledger& ledger) {
+Json rank_json(const Ledger& ledger, int64_t skipped) {
   Json rows = Json::array();
   for (const auto& [key, e] : ledger.entries())
     rows.push_back({static_cast<int>(key.phase), key.communicator, static_cast<int>(key.collective),
                     static_cast<int>(key.purpose), static_cast<int>(key.dtype), e.calls, e.elements,
                     e.payload_bytes, e.sent_bytes, e.inter_node_bytes});
-  return {{"ledger", rows}};
+  return {{"ledger", rows}, {"skipped", skipped}};
 }
 
 void load_ledger(const Json& tree, Ledger& ledger) {
@@ -177,7 +177,7 @@ void write_parts(const std::string& path, const RunState& state, const Checkpoin
     write_whole_file(path + "/state.json",
                      json_text(state_json(state, parts.world.size()), 1) + "\n");
   write_whole_file(path + "/" + rank_file(parts.world.rank()),
-                   json_text(ledger_json(parts.world.ledger())) + "\n");
+                   json_text(rank_json(parts.world.ledger(), parts.skipped)) + "\n");
 }
 
 // Names every file with its CRC and length; from here on the checkpoint counts.
@@ -322,8 +322,10 @@ void load_checkpoint(const std::string& checkpoint, const CheckpointParts& parts
                   parts.replica.device);
   const std::string rank = checkpoint + "/" + rank_file(parts.world.rank());
   try {
+    const Json tree = read_json(rank);
     parts.world.ledger().clear();  // of the new start, which is set-up
-    load_ledger(read_json(rank), parts.world.ledger());
+    load_ledger(tree, parts.world.ledger());
+    parts.skipped = tree.value("skipped", int64_t{0});
     book_own_gather(parts.world);
   } catch (const Json::exception& error) {
     throw DataError(rank + ": " + error.what());

@@ -3,9 +3,9 @@
 //     weights.safetensors, weights-1.safetensors, ...    one image per group that differs
 //     optimizer.safetensors, optimizer-1.safetensors, .. AdamW's moments and update counts, and the
 //                                                        moments and factors that merges need
-//     rank-00000.json, ...                               each rank's ledger so far
-//     rank-00000.safetensors, ...                        powersgd: each rank's errors and starts
-//     state.json                                         step, layer ranks, results so far
+//     rank-00000.json, ...                               each rank's ledger and skipped samples so
+//     far rank-00000.safetensors, ...                        powersgd: each rank's errors and
+//     starts state.json                                         step, layer ranks, results so far
 //     DONE                                               written last, with CRC-32 and length of
 //     each file
 // Loader order, augmentation, dropout and phase follow from the step alone. Every file is written
@@ -47,6 +47,7 @@ struct CheckpointParts {
   PowerSgd* powersgd;  // null but for its method
   Communicator& world;
   ImagePlace image;
+  int64_t& skipped;  // training samples of this rank that did not decode, so far
 };
 
 // Writes checkpoints/step-... under `folder`; every rank calls it. The ranks tell one another that

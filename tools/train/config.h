@@ -46,6 +46,7 @@ struct Config {
     std::optional<int64_t> global_batch;  // wins over local_batch
     std::optional<std::string> augment;   // cifar, imagenet, none; empty: what suits the format
     int workers = 2;
+    std::string on_bad_image = "stop";  // stop, skip
     int64_t synthetic_images = 4096;
   } data;
 

@@ -135,6 +135,9 @@ std::vector<Key> model_keys() {
           "none"),
       make_key(AB_FIELD(data.workers), from(0, 1024),
                "threads per rank that prepare batches; 0: the training thread itself"),
+      make_key(AB_FIELD(data.on_bad_image), words({"stop", "skip"}),
+               "an image that does not decode ends the run, or another one stands in for it in "
+               "training and evaluation leaves it out"),
       make_key(AB_FIELD(data.synthetic_images), from(1, 1e9), "images of format synthetic"),
   };
 }

@@ -53,6 +53,9 @@ int eval_command(const Options& options) {
       std::printf("images %lld  loss %.4f  top-1 %.2f %%  top-5 %.2f %%\n",
                   static_cast<long long>(record.images), record.loss, 100.0 * record.top1,
                   100.0 * record.top5);
+    if (world.rank() == 0 && record.skipped > 0)
+      std::printf("left out %lld images that do not decode\n",
+                  static_cast<long long>(record.skipped));
     return static_cast<int>(kExitDone);
   });
 }

@@ -13,12 +13,15 @@ Evaluation::Evaluation(const Dataset& images, const DataSettings& settings, Repl
       batch_(replica.device, settings.local_batch, settings.image, normalisation_of(settings)),
       arena_(replica.device) {}
 
-EvalRecord Evaluation::run(int64_t step) {
+EvalRecord Evaluation::run(int64_t step, int64_t skipped_in_training) {
   world_.ledger().set_phase(Phase::kEvaluate);
-  double sums[4] = {};  // loss, top-1 hits, top-5 hits, images
+  // Loss, top-1 hits, top-5 hits, images; images that did not decode, here and in training.
+  double sums[6] = {};
+  sums[5] = static_cast<double>(skipped_in_training);
   loader_.seek(0, 0);
   for (int64_t i = 0; i < loader_.steps_per_epoch(); ++i) {
     const HostBatch& host = loader_.next();
+    sums[4] += static_cast<double>(host.skipped);
     if (host.count == 0) continue;
     batch_.upload(host);
     float loss = 0.0f, hits[2] = {};
@@ -38,9 +41,14 @@ EvalRecord Evaluation::run(int64_t step) {
     sums[3] += static_cast<double>(host.count);
   }
   arena_.reset();
-  world_.all_reduce(Purpose::kEvaluation, sums, 4, DType::kFloat64);
-  return {step, sums[0] / sums[3], sums[1] / sums[3], sums[2] / sums[3],
-          static_cast<int64_t>(sums[3])};
+  world_.all_reduce(Purpose::kEvaluation, sums, 6, DType::kFloat64);
+  return {step,
+          sums[0] / sums[3],
+          sums[1] / sums[3],
+          sums[2] / sums[3],
+          static_cast<int64_t>(sums[3]),
+          static_cast<int64_t>(sums[4]),
+          static_cast<int64_t>(sums[5])};
 }
 
 }  // namespace ab

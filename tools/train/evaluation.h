@@ -11,8 +11,9 @@ class Evaluation {
   Evaluation(const Dataset& images, const DataSettings& settings, Replica& replica,
              Communicator& world);
 
-  // The same on every rank. Running batch statistics; no label smoothing in the loss.
-  EvalRecord run(int64_t step);
+  // skipped_in_training: of this rank, so far; added up with the rest. The result is the same on
+  // every rank. Running batch statistics; no label smoothing in the loss.
+  EvalRecord run(int64_t step, int64_t skipped_in_training = 0);
 
  private:
   Replica& replica_;

@@ -196,6 +196,7 @@ DataSettings data_settings(const Config& config) {
   settings.workers = config.data.workers;
   settings.image = config.model.image.value();
   settings.classes = config.model.classes.value();
+  settings.on_bad_image = config.data.on_bad_image;
   settings.synthetic_images = config.data.synthetic_images;
   settings.seed = config.train.seed;
   return settings;

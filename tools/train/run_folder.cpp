@@ -116,6 +116,8 @@ void RunFolder::write_eval(const EvalRecord& record) {
                                   {"top1", record.top1},
                                   {"top5", record.top5},
                                   {"images", record.images}}}});
+  so_far_.skipped_train_samples = record.skipped_in_training;
+  so_far_.skipped_eval_images = record.skipped;
   so_far_.top1_last = record.top1;
   so_far_.top1_best = std::max(so_far_.top1_best.value_or(0.0), record.top1);
 }
@@ -163,6 +165,8 @@ void RunFolder::write_summary(const Summary& summary) {
                      {"traffic_reduction", or_null(summary.traffic_reduction)},
                      {"ecr_executed", or_null(summary.ecr_executed)},
                      {"ecr_literal", or_null(summary.ecr_literal)},
+                     {"skipped_train_samples", or_null(summary.skipped_train_samples)},
+                     {"skipped_eval_images", or_null(summary.skipped_eval_images)},
                      {"steps", summary.steps},
                      {"seconds", summary.seconds},
                      {"images_per_s", or_null(summary.images_per_s)},

@@ -30,6 +30,8 @@ struct EvalRecord {
   int64_t step = 0;
   double loss = 0.0, top1 = 0.0, top5 = 0.0;
   int64_t images = 0;
+  // Images that did not decode: left out of this evaluation, and replaced in training so far.
+  int64_t skipped = 0, skipped_in_training = 0;
 };
 
 struct RankRecord {
@@ -52,6 +54,7 @@ struct Summary {
   std::optional<double> compression;
   std::optional<int64_t> total_sent_bytes, ddp_sent_bytes;
   std::optional<double> traffic_reduction, ecr_executed, ecr_literal;
+  std::optional<int64_t> skipped_train_samples, skipped_eval_images;
   int64_t steps = 0;
   double seconds = 0.0;
   std::optional<double> images_per_s;

@@ -12,7 +12,7 @@
 namespace ab {
 namespace {
 
-constexpr int64_t kEvaluationFields = 4;  // loss, top-1, top-5, images
+constexpr int64_t kEvaluationFields = 6;  // loss, top-1, top-5, images, two counts of skipped ones
 
 // Adds up what all ranks of a world (or of all its groups) send.
 class Traffic {

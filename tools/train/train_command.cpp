@@ -143,6 +143,11 @@ class Run {
     save_final_weights(trainer.replica(), *folder, resolved_.total_steps);
     folder->write_ledger(all, per_rank, world_.nodes(), layout_.ranks_per_node);
     write_summary(*folder, result, all.sent_bytes());
+    if (result.skipped_train_samples + result.skipped_eval_images > 0)
+      progress.note(
+          "warning: images that do not decode: " + std::to_string(result.skipped_train_samples) +
+          " training samples were replaced, " + std::to_string(result.skipped_eval_images) +
+          " images are missing from the last evaluation");
     progress.note("done  " + bytes_text(static_cast<double>(all.sent_bytes())) +
                   " sent by all ranks  " + duration_text(shared_.seconds()) + "  results in " +
                   folder->path());
@@ -199,6 +204,8 @@ class Run {
     summary.traffic_reduction = traffic_reduction_of(sent, *summary.ddp_sent_bytes);
     summary.ecr_executed = ecr_executed(method, plan.spans, compression);
     summary.ecr_literal = ecr_literal(method, plan.spans, compression);
+    summary.skipped_train_samples = result.skipped_train_samples;
+    summary.skipped_eval_images = result.skipped_eval_images;
     summary.steps = resolved_.total_steps;
     summary.seconds = shared_.seconds();
     summary.images_per_s = result.images_per_s;

@@ -161,7 +161,7 @@ void Trainer::train_step(int64_t step) {
   StepRecord record;
   {
     const auto span = timed("load", step);
-    batch_.upload(loader_.next());
+    batch_.upload(next_batch());
   }
   {
     const auto span = timed("forward and backward", step);
@@ -189,6 +189,15 @@ void Trainer::train_step(int64_t step) {
   }
   if (record.step % in_.config.train.log_every == 0 || record.step == in_.resolved.total_steps)
     log_step(record);
+}
+
+const HostBatch& Trainer::next_batch() {
+  const HostBatch& batch = loader_.next();
+  if (batch.skipped > 0 && skipped_ == 0 && in_.progress)
+    in_.progress->note("warning: another image stands in for the first that does not decode: " +
+                       batch.first_skipped);
+  skipped_ += batch.skipped;
+  return batch;
 }
 
 void Trainer::leave_phase(const PhaseSpan& span) {
@@ -231,16 +240,18 @@ EvalRecord Trainer::evaluate_merged(int64_t completed) {
   in_.world.ledger().set_phase(Phase::kEvaluate);
   if (span_.phase != StepPhase::kLocal) {
     border_.average_statistics();
-    return evaluation_.run(completed);
+    return evaluation_.run(completed, skipped_);
   }
-  if (averages_after(in_.config, span_, completed)) return evaluation_.run(completed);
+  if (averages_after(in_.config, span_, completed)) return evaluation_.run(completed, skipped_);
   const LocalAverage::Borrowed averages(local_);
-  return evaluation_.run(completed);
+  return evaluation_.run(completed, skipped_);
 }
 
 void Trainer::evaluate(int64_t completed) {
   const auto timing = timed("evaluate", completed);
   const EvalRecord record = evaluate_merged(completed);
+  result_.skipped_train_samples = record.skipped_in_training;
+  result_.skipped_eval_images = record.skipped;
   result_.top1_last = record.top1;
   result_.top1_best = std::max(result_.top1_best.value_or(0.0), record.top1);
   if (!in_.folder) return;
@@ -267,7 +278,7 @@ CheckpointParts Trainer::checkpoint_parts(StepPhase phase, bool factored) {
     image = {in_.world.rank(), true};
   else if (group_ && (in_groups || in_.config.ab.compat.moments))
     image = {place_.index, group_->rank() == 0};
-  return {replica_, border_.stash(), border_.rules(), powersgd_.get(), in_.world, image};
+  return {replica_, border_.stash(), border_.rules(), powersgd_.get(), in_.world, image, skipped_};
 }
 
 bool Trainer::save(int64_t completed) {

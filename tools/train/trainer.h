@@ -36,6 +36,7 @@ struct TrainingResult {
   int64_t params_full = 0, params_now = 0;  // now: of the last factored form, full where none was
   // Kept rank of every factorable weight in each cycle (0: stayed dense): what a plan needs.
   std::vector<std::vector<int64_t>> layer_ranks;
+  int64_t skipped_train_samples = 0, skipped_eval_images = 0;  // of all ranks; did not decode
   double images_per_s = 0.0;
   size_t peak_device_bytes = 0;
   int64_t steps = 0;  // completed
@@ -62,6 +63,7 @@ class Trainer {
   bool checkpoint_due(int64_t completed) const;
   CheckpointParts checkpoint_parts(StepPhase phase, bool factored);
   Timeline::Span timed(const char* what, int64_t step);
+  const HostBatch& next_batch();
   void log_step(StepRecord record);
   [[noreturn]] void stop_non_finite(int64_t step, double loss, const StepInput& input);
   Communicator& gradient_communicator();
@@ -87,6 +89,7 @@ class Trainer {
   StopRequest stop_;
   double step_seconds_ = 0.0, last_step_s_ = 0.0;
   int64_t timed_steps_ = 0;
+  int64_t skipped_ = 0;  // samples of this rank that did not decode
 };
 
 }  // namespace ab
