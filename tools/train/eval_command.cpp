@@ -1,42 +1,15 @@
 #include "tools/train/eval_command.h"
 
 #include <cstdio>
-#include <filesystem>
 
-#include "engine/error.h"
 #include "tools/train/datasets.h"
 #include "tools/train/evaluation.h"
 #include "tools/train/exit_codes.h"
 #include "tools/train/rank_program.h"
 #include "tools/train/weights.h"
+#include "tools/train/weights_file.h"
 
 namespace ab {
-namespace {
-
-// A file, a checkpoint's folder, or a run's folder, of which the newest complete checkpoint is
-// taken.
-std::string weights_file(const std::string& path) {
-  namespace fs = std::filesystem;
-  std::error_code error;
-  if (!fs::exists(path, error))
-    throw DataError("--checkpoint " + path + ": " +
-                    (error ? error.message() : "no such file or folder") +
-                    "; give a run's folder, a folder checkpoints/step-... of it, or a "
-                    ".safetensors file");
-  if (!fs::is_directory(path)) return path;
-  if (fs::exists(path + "/weights.safetensors")) return path + "/weights.safetensors";
-  std::string newest;
-  if (fs::is_directory(path + "/checkpoints"))
-    for (const auto& entry : fs::directory_iterator(path + "/checkpoints"))
-      if (fs::exists(entry.path() / "DONE")) newest = std::max(newest, entry.path().string());
-  if (newest.empty())
-    throw DataError("--checkpoint " + path +
-                    ": no weights.safetensors and no complete checkpoint in it; give the folder of "
-                    "a finished run");
-  return newest + "/weights.safetensors";
-}
-
-}  // namespace
 
 int eval_command(const Options& options) {
   return run_on_ranks(0, 600.0, [&](Communicator& world, const RankPlace& place) {
@@ -47,7 +20,7 @@ int eval_command(const Options& options) {
         Device::create(options.device == "cuda" ? DeviceKind::kCuda : DeviceKind::kHost,
                        place.local_rank, place.threads);
     Replica replica(config, Resolved{}, *device);
-    load_weights(replica.store, weights_file(options.checkpoint));
+    load_weights(replica.store, weights_file(options.checkpoint, "--checkpoint"));
     const EvalRecord record = Evaluation(*images, data, replica, world).run(0);
     if (world.rank() == 0)
       std::printf("images %lld  loss %.4f  top-1 %.2f %%  top-5 %.2f %%\n",

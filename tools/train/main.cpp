@@ -4,6 +4,7 @@
 
 #include "distributed/launch.h"
 #include "tools/report/report_command.h"
+#include "tools/train/convert_command.h"
 #include "tools/train/doctor.h"
 #include "tools/train/eval_command.h"
 #include "tools/train/exit_codes.h"
@@ -36,6 +37,8 @@ int main(int argc, char** argv) {
         return ab::plan_command(options);
       case ab::Command::kReport:
         return ab::report_command(options);
+      case ab::Command::kConvert:
+        return ab::convert_command(options);
       case ab::Command::kDoctor:
         return doctor_command(options);
       case ab::Command::kShowText:

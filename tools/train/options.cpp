@@ -113,6 +113,28 @@ void add_report(CLI::App& app, Options& options) {
   report.callback([&] { options.command = Command::kReport; });
 }
 
+void add_convert(CLI::App& app, Options& options) {
+  CLI::App& convert = *app.add_subcommand(
+      "convert", "weights of a run under PyTorch's names, or PyTorch's weights under ours (timm)");
+  convert
+      .add_option(
+          "--in", options.in,
+          "a run's folder, a checkpoint's folder, or a .safetensors file under the names of "
+          "timm or torchvision")
+      ->required()
+      ->type_name("PATH");
+  convert.add_option("--out", options.out, "the file to write")
+      ->required()
+      ->type_name("FILE.safetensors");
+  convert.add_option("--names", options.names, "the names to write: timm or torchvision")
+      ->required()
+      ->check(CLI::IsMember({"timm", "torchvision"}))
+      ->type_name("STYLE");
+  convert.add_flag("--factors", options.factors,
+                   "leave factored weights as A and B instead of multiplying them out");
+  convert.callback([&] { options.command = Command::kConvert; });
+}
+
 std::vector<Setting> settings_of(const Flags& flags) {
   std::vector<Setting> settings;
   for (size_t i = 1; i < flags.config.size(); ++i)
@@ -189,6 +211,7 @@ Options parse_options(const std::vector<std::string>& arguments) {
   add_eval(app, options, flags);
   add_plan(app, options, flags);
   add_report(app, options);
+  add_convert(app, options);
   CLI::App& doctor = *app.add_subcommand(
       "doctor", "what is built in and found on this machine, what is wrong and how to mend it");
   doctor.add_flag("--json", options.json, "one JSON object on stdout, nothing else");

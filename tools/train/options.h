@@ -1,5 +1,5 @@
-// The command line of abtrain (CLI11): subcommands train, eval, plan, report, doctor,
-// help-config.
+// The command line of abtrain (CLI11): subcommands train, eval, plan, report, convert,
+// doctor, help-config.
 // parse_options never prints or exits: help and version come back as text, a usage error is a
 // ConfigError (exit 2).
 #pragma once
@@ -11,7 +11,7 @@
 
 namespace ab {
 
-enum class Command : uint8_t { kShowText, kTrain, kEval, kPlan, kReport, kDoctor };
+enum class Command : uint8_t { kShowText, kTrain, kEval, kPlan, kReport, kDoctor, kConvert };
 
 struct Options {
   Command command = Command::kShowText;
@@ -20,11 +20,13 @@ struct Options {
   std::string config;             // the first file; train, eval, plan
   std::vector<Setting> settings;  // further files, --set, short flags, as load_config wants them
   std::string device = "host";    // host, cuda; train, eval
-  std::string out;                // train; empty: default_run_folder()
+  std::string out;                // train: a folder, empty: default_run_folder(); convert: a file
   int local_ranks = 0;            // train; 0: ranks come from the launcher
   std::string resume;             // train; empty, "auto", or a folder
   bool trace = false;             // train
   std::string checkpoint;         // eval
+  std::string in, names;          // convert; names: timm, torchvision
+  bool factors = false;           // convert
 
   // plan; 0: not given
   int nodes = 0, ranks_per_node = 0;

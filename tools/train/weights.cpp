@@ -175,7 +175,14 @@ std::vector<SafetensorsSource> weight_sources(ParameterStore& store, const std::
 }
 
 void save_weights(ParameterStore& store, const std::string& path, const Metadata& metadata) {
-  write_safetensors(path, weight_sources(store), metadata);
+  Metadata noted = metadata;
+  for (const Parameter& parameter : store.parameters()) {
+    if (parameter.present || parameter.shape.rank() != 4) continue;
+    std::string& text = noted[kShapeKey + parameter.name];
+    for (const int64_t extent : file_shape(parameter))
+      text += (text.empty() ? "" : " ") + std::to_string(extent);
+  }
+  write_safetensors(path, weight_sources(store), noted);
 }
 
 void load_weights(ParameterStore& store, const SafetensorsFile& file, const std::string& prefix) {

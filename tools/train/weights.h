@@ -6,6 +6,7 @@
 //   outer (out, k) and inner (k, in), out >= in: A = outer, B = inner; else A = inner, B = outer.
 //   Always W = outer . inner; a convolution's inner columns are written in (in, kh, kw) order, so
 //   that the product reshapes to PyTorch's (out, in, kh, kw).
+// The metadata note the shape of each factored convolution under kShapeKey + its name, "64 64 3 3".
 // Files hold fp32 (read: fp32 or bf16). The permutations are exact: a round trip changes no bit.
 #pragma once
 #include <string>
@@ -15,6 +16,8 @@
 #include "tools/train/safetensors.h"
 
 namespace ab {
+
+inline constexpr const char* kShapeKey = "shape.";
 
 // The shape under which a parameter or buffer of the store is written.
 std::vector<int64_t> file_shape(const Parameter& parameter);
