@@ -3,11 +3,10 @@
 //     weights.safetensors, weights-1.safetensors, ...    one image per group that differs
 //     optimizer.safetensors, optimizer-1.safetensors, .. AdamW's moments and update counts, and the
 //                                                        moments and factors that merges need
-//     rank-00000.json, ...                               each rank's ledger and skipped samples so
-//     far rank-00000.safetensors, ...                        powersgd: each rank's errors and
-//     starts state.json                                         step, layer ranks, results so far
-//     DONE                                               written last, with CRC-32 and length of
-//     each file
+//     rank-00000.json, ...                               each rank's ledger, its skipped samples
+//     rank-00000.safetensors, ...                        powersgd: each rank's errors and starts
+//     state.json                                         step, layer ranks, results so far
+//     DONE                                               written last: CRC-32, length of each file
 // Loader order, augmentation, dropout and phase follow from the step alone. Every file is written
 // under a temporary name, flushed and renamed; an older checkpoint goes only after a newer one is
 // DONE.
