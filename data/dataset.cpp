@@ -13,9 +13,10 @@ std::unique_ptr<Dataset> open_dataset(const DataSettings& settings, Split split)
     return open_cifar(settings, split);
   if (settings.format == "idx") return open_idx(settings, split);
   if (settings.format == "image_folder") return open_image_folder(settings, split);
+  if (settings.format == "shards") return open_shards(settings, split);
   if (settings.format == "synthetic") return open_synthetic(settings, split);
   throw ConfigError("data.format is \"" + settings.format +
-                    "\"; known: cifar10, cifar100, idx, image_folder, synthetic");
+                    "\"; known: cifar10, cifar100, idx, image_folder, shards, synthetic");
 }
 
 void check_label(int label, const DataSettings& settings, const fs::path& file, int64_t image) {

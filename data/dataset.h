@@ -28,19 +28,22 @@ class Dataset {
   // was found, and what would work.
   virtual void read(int64_t index, Image& image) const = 0;
   virtual const char* format() const = 0;
+  // By label; empty where the format names none.
+  virtual std::vector<std::string> class_names() const { return {}; }
 };
 
 enum class Split : uint8_t { kTrain, kTest };
 
 struct DataSettings {
-  std::string format = "cifar10";  // cifar10, cifar100, idx, image_folder, synthetic
+  std::string format = "cifar10";  // cifar10, cifar100, idx, image_folder, shards,
+                                   // synthetic
   std::string dir;
   std::string augment = "cifar";      // cifar, imagenet, none
   std::string on_bad_image = "stop";  // stop, skip: what the loader does about an image's damage
   int64_t local_batch = 128;
   int workers = 2;
   int image = 32;                   // side of the square that the network sees
-  int classes = 10;                 // of the model
+  int classes = 10;                 // of the model; 0: as many as a folder or shards have
   int64_t synthetic_images = 4096;  // format synthetic
   uint64_t seed = 1;
 };

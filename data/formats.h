@@ -10,6 +10,7 @@ namespace ab {
 std::unique_ptr<Dataset> open_cifar(const DataSettings& settings, Split split);
 std::unique_ptr<Dataset> open_idx(const DataSettings& settings, Split split);
 std::unique_ptr<Dataset> open_image_folder(const DataSettings& settings, Split split);
+std::unique_ptr<Dataset> open_shards(const DataSettings& settings, Split split);
 std::unique_ptr<Dataset> open_synthetic(const DataSettings& settings, Split split);
 
 // "label 11 in FILE, but model.classes is 10 (image 3)" when the label is out of range.

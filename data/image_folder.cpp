@@ -88,6 +88,7 @@ class ImageFolder final : public Dataset {
   int height() const override { return 0; }
   int width() const override { return 0; }
   const char* format() const override { return "image_folder"; }
+  std::vector<std::string> class_names() const override { return classes_; }
 
   void read(int64_t index, Image& image) const override {
     static thread_local std::vector<uint8_t> bytes;
@@ -154,7 +155,7 @@ ClassMap class_map(const fs::path& root, const fs::path& dir) {
 
 void check_count(const ClassMap& map, const DataSettings& settings) {
   const size_t count = map.names.size();
-  if (count == static_cast<size_t>(settings.classes)) return;
+  if (settings.classes == 0 || count == static_cast<size_t>(settings.classes)) return;
   std::string text = map.source.string() + (map.listed ? " lists " : " holds ") +
                      std::to_string(count) + (map.listed ? " classes" : " class folders") +
                      ", but model.classes is " + std::to_string(settings.classes) +

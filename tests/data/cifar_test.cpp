@@ -99,7 +99,7 @@ TEST_CASE("Folders and formats that do not exist are named", "[data]") {
   CHECK(holds(message_of<DataError>(open), {"data.dir is empty"}));
   settings.format = "cifar11";
   CHECK(holds(message_of<ConfigError>(open),
-              {"cifar11", "cifar10, cifar100, idx, image_folder, synthetic"}));
+              {"cifar11", "cifar10, cifar100, idx, image_folder, shards, synthetic"}));
 }
 
 }  // namespace ab::test

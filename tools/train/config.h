@@ -40,7 +40,7 @@ struct Config {
   } model;
 
   struct Data {
-    std::string format = "cifar10";  // cifar10, cifar100, idx, image_folder, synthetic
+    std::string format = "cifar10";  // cifar10, cifar100, idx, image_folder, shards, synthetic
     std::string dir;
     int64_t local_batch = 128;
     std::optional<int64_t> global_batch;  // wins over local_batch

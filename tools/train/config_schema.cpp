@@ -123,16 +123,15 @@ std::vector<Key> model_keys() {
       make_key(AB_FIELD(model.drop_path), below_one(), "drop path of a vit's last block"),
       make_key(AB_FIELD(model.dropout), below_one(), "dropout, before the classifier"),
       make_key(AB_FIELD(data.format),
-               words({"cifar10", "cifar100", "idx", "image_folder", "synthetic"}),
+               words({"cifar10", "cifar100", "idx", "image_folder", "shards", "synthetic"}),
                "how the images are stored"),
       make_key(AB_FIELD(data.dir), {}, "folder of the data set; also --data"),
       make_key(AB_FIELD(data.local_batch), from(1, 1 << 20), "samples per rank and step"),
       make_key(AB_FIELD(data.global_batch), from(1, 1 << 30),
                "samples per step over all ranks; wins over local_batch"),
-      make_key(
-          AB_FIELD(data.augment), words({"cifar", "imagenet", "none"}),
-          "augmentation; null: cifar for cifar10 and cifar100, imagenet for image_folder, else "
-          "none"),
+      make_key(AB_FIELD(data.augment), words({"cifar", "imagenet", "none"}),
+               "augmentation; null: cifar for cifar10 and cifar100, imagenet for image_folder and "
+               "shards, else none"),
       make_key(AB_FIELD(data.workers), from(0, 1024),
                "threads per rank that prepare batches; 0: the training thread itself"),
       make_key(AB_FIELD(data.on_bad_image), words({"stop", "skip"}),

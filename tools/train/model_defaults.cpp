@@ -95,9 +95,9 @@ Config with_model_defaults(Config config) {
     throw ConfigError("model.channels: found 2, expected 1 (grey) or 3 (colour)");
   if (!config.data.augment) {
     const std::string& format = config.data.format;
-    config.data.augment = format == "cifar10" || format == "cifar100" ? "cifar"
-                          : format == "image_folder"                  ? "imagenet"
-                                                                      : "none";
+    config.data.augment = format == "cifar10" || format == "cifar100"      ? "cifar"
+                          : format == "image_folder" || format == "shards" ? "imagenet"
+                                                                           : "none";
   }
   return config;
 }
