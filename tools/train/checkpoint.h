@@ -6,8 +6,6 @@
 //     rank-00000.json, ...                               each rank's ledger, its skipped samples
 //     rank-00000.safetensors, ...                        powersgd: each rank's errors and starts
 //     state.json                                         step, layer ranks, results so far
-//     rank-00000.json, ...                               each rank's ledger, its skipped samples
-//     state.json                                         step, layer ranks, results so far
 //     DONE                                               written last: CRC-32, length of each file
 // Loader order, augmentation, dropout and phase follow from the step alone. Every file is written
 // under a temporary name, flushed and renamed; an older checkpoint goes only after a newer one is
