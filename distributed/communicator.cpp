@@ -104,4 +104,17 @@ std::unique_ptr<Communicator> Communicator::split(int color, const std::string& 
   return run_split(color, name);
 }
 
+bool Communicator::agree(bool mine) {
+  if (size() == 1) return mine;
+  int64_t votes = mine ? 1 : 0;
+  CollectiveCall call;
+  call.purpose = Purpose::kHash;
+  call.phase = ledger_->phase();
+  call.elements = 1;
+  call.dtype = DType::kInt64;
+  call.values = &votes;
+  run(call)->wait();
+  return votes == size();
+}
+
 }  // namespace ab

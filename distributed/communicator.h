@@ -87,6 +87,8 @@ class Communicator {
   // Ranks with one color form a communicator, ordered by rank. Every rank calls it. Costs no ledger
   // bytes: it is set-up, not data.
   std::unique_ptr<Communicator> split(int color, const std::string& name);
+  // Whether every rank says so. Every rank calls it; set-up as well, it costs no ledger bytes.
+  bool agree(bool mine);
   // Before abort(): tells the other ranks how the run ends, and waits until rank 0 has heard it and
   // said the same, at most a few seconds.
   virtual void say_farewell(int, const std::string&) {}

@@ -13,8 +13,11 @@ class GradientExchange {
   // call in one step, because what it sends may have left already.
   virtual void ready(const Parameter& parameter) = 0;
   // Parameters that no closure touched count as zero. Afterwards the store's gradients are the
-  // averages. Returns the seconds spent waiting for other ranks.
-  virtual double finish_step() = 0;
+  // averages.
+  virtual void finish_step() = 0;
+  // How long the device's compute stream stood still for other ranks in the last step; to be asked
+  // once the host has waited for the stream.
+  virtual double waited_s() const = 0;
 };
 
 }  // namespace ab

@@ -39,6 +39,19 @@ void Ledger::book(const std::string& communicator, Collective collective, Purpos
   add({phase_, communicator, collective, purpose, dtype}, entry);
 }
 
+std::map<LedgerKey, LedgerEntry> Ledger::since(const Ledger& before) const {
+  std::map<LedgerKey, LedgerEntry> booked;
+  for (const auto& [key, now] : entries_) {
+    const auto found = before.entries_.find(key);
+    const LedgerEntry then = found == before.entries_.end() ? LedgerEntry() : found->second;
+    if (now == then) continue;
+    booked[key] = {now.calls - then.calls, now.elements - then.elements,
+                   now.payload_bytes - then.payload_bytes, now.sent_bytes - then.sent_bytes,
+                   now.inter_node_bytes - then.inter_node_bytes};
+  }
+  return booked;
+}
+
 int64_t Ledger::sent_bytes() const {
   int64_t total = 0;
   for (const auto& [key, entry] : entries_) total += entry.sent_bytes;

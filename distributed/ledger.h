@@ -83,6 +83,8 @@ class Ledger {
   void add(const LedgerKey& key, const LedgerEntry& entry) { entries_[key] += entry; }
   void clear() { entries_.clear(); }
   const std::map<LedgerKey, LedgerEntry>& entries() const { return entries_; }
+  // What was booked since an earlier state of this ledger.
+  std::map<LedgerKey, LedgerEntry> since(const Ledger& before) const;
   int64_t sent_bytes() const;
   int64_t inter_node_bytes() const;
 

@@ -1,7 +1,6 @@
 #include "distributed/powersgd.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <numbers>
 #include <stdexcept>
@@ -18,12 +17,6 @@ namespace {
 Tensor slice(const Tensor& flat, int64_t at, const Shape& shape) {
   return Tensor(flat.data().plus_bytes(static_cast<size_t>(at) * size_of(flat.dtype())), shape,
                 flat.dtype());
-}
-
-double wait(Pending& pending) {
-  const auto start = std::chrono::steady_clock::now();
-  pending.wait();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 void mark(bool& ready, const Parameter& parameter) {
@@ -45,6 +38,7 @@ PowerSgd::PowerSgd(ParameterStore& store, Communicator& communicator,
     : store_(store),
       communicator_(communicator),
       reduce_dtype_(settings.reduce_dtype),
+      wait_(store.device().runtime().stopwatch()),
       arena_(store.device()) {
   int64_t errors = 0, p = 0, q = 0, whole = 0;
   for (const CompressedMatrix& matrix : matrices) {
@@ -103,6 +97,7 @@ Tensor PowerSgd::q_of(const Place& place) const {
 void PowerSgd::begin_step() {
   for (Place& place : places_) place.ready = false;
   for (Whole& whole : whole_) whole.ready = false;
+  wait_->reset();
 }
 
 void PowerSgd::ready(const Parameter& parameter) {
@@ -168,25 +163,30 @@ void PowerSgd::receive_whole() {
   }
 }
 
-double PowerSgd::finish_step() {
+void PowerSgd::wait(Pending& pending) {
+  wait_->start(stream());
+  pending.wait();
+  wait_->stop(stream());
+}
+
+void PowerSgd::finish_step() {
   for (Place& place : places_) {
     if (place.ready) continue;
     const Tensor& gradient = place.matrix.parameter->gradient;
     store_.device().runtime().zero(stream(), gradient.data(), gradient.bytes());
     project(place);
   }
-  double waited = 0.0;
   const std::unique_ptr<Pending> whole = send_whole();
   if (!places_.empty()) {
-    waited += wait(*communicator_.start_all_reduce(Purpose::kLowRankP, stream(), p_.data(),
-                                                   p_.elements(), DType::kFloat32));
+    wait(*communicator_.start_all_reduce(Purpose::kLowRankP, stream(), p_.data(), p_.elements(),
+                                         DType::kFloat32));
     std::vector<Frame> frames;
     for (const Place& place : places_)
       frames.push_back({p_of(place).data(), place.matrix.rank, place.matrix.n()});
     orthonormalise_rows(stream(), frames);
     for (const Place& place : places_) find_remainder(place);
-    waited += wait(*communicator_.start_all_reduce(Purpose::kLowRankQ, stream(), q_.data(),
-                                                   q_.elements(), DType::kFloat32));
+    wait(*communicator_.start_all_reduce(Purpose::kLowRankQ, stream(), q_.data(), q_.elements(),
+                                         DType::kFloat32));
     scale(stream(), DType::kFloat32, q_.elements(), q_.data(),
           1.0f / static_cast<float>(communicator_.size()));
     for (const Place& place : places_) {
@@ -197,11 +197,10 @@ double PowerSgd::finish_step() {
     }
   }
   if (whole) {
-    waited += wait(*whole);
+    wait(*whole);
     receive_whole();
   }
   arena_.end_step();
-  return waited;
 }
 
 }  // namespace ab

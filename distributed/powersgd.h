@@ -49,7 +49,8 @@ class PowerSgd : public GradientExchange {
 
   void begin_step() override;
   void ready(const Parameter& parameter) override;
-  double finish_step() override;
+  void finish_step() override;
+  double waited_s() const override { return wait_->seconds(); }
 
   // The state that outlives a step, for checkpoints. errors: this rank's own, empty without error
   // feedback; starts (the Q): the same on every rank.
@@ -70,6 +71,7 @@ class PowerSgd : public GradientExchange {
   void draw_starts(uint64_t seed);
   void project(Place& place);
   void find_remainder(const Place& place);
+  void wait(Pending& pending);
   std::unique_ptr<Pending> send_whole();
   void receive_whole();
   Tensor matrix_of(const Place& place) const;
@@ -82,6 +84,7 @@ class PowerSgd : public GradientExchange {
   DType reduce_dtype_;
   std::vector<Place> places_;
   std::vector<Whole> whole_;
+  std::unique_ptr<Stopwatch> wait_;
   Arena arena_;  // of the products
   Buffer memory_;
   Tensor errors_, p_, q_, packed_, narrow_;

@@ -1,7 +1,6 @@
 #include "distributed/reducer.h"
 
 #include <algorithm>
-#include <chrono>
 #include <stdexcept>
 
 #include "engine/error.h"
@@ -28,7 +27,10 @@ std::vector<BucketRange> cut_buckets(const std::vector<int64_t>& sizes, int64_t 
 
 GradientReducer::GradientReducer(ParameterStore& store, Communicator& communicator,
                                  int64_t bucket_bytes, DType reduce_dtype)
-    : store_(store), communicator_(communicator), reduce_dtype_(reduce_dtype) {
+    : store_(store),
+      communicator_(communicator),
+      reduce_dtype_(reduce_dtype),
+      wait_(store.device().runtime().stopwatch()) {
   if (reduce_dtype != DType::kFloat32 && reduce_dtype != DType::kBFloat16)
     throw ConfigError(std::string("comm.reduce_dtype ") + name_of(reduce_dtype) +
                       ": gradients are reduced in fp32 or bf16");
@@ -55,7 +57,9 @@ void GradientReducer::begin_step() {
   ready_.assign(parameters_.size(), 0);
   missing_.clear();
   for (const BucketRange& bucket : buckets_) missing_.push_back(bucket.parameters);
+  for (auto& pending : pending_) pending.reset();  // of a step that was given up
   next_ = 0;
+  wait_->reset();
 }
 
 size_t GradientReducer::index_of(const Parameter& parameter) const {
@@ -112,7 +116,7 @@ void GradientReducer::receive(size_t b) {
           1.0f / static_cast<float>(communicator_.size()));
 }
 
-double GradientReducer::finish_step() {
+void GradientReducer::finish_step() {
   Device& device = store_.device();
   for (size_t i = 0; i < parameters_.size(); ++i) {
     if (ready_[i]) continue;
@@ -122,15 +126,13 @@ double GradientReducer::finish_step() {
     --missing_[bucket_of_[i]];
   }
   send_full_buckets();
-  double waited = 0.0;
   for (size_t b = 0; b < buckets_.size(); ++b) {
-    const auto start = std::chrono::steady_clock::now();
+    wait_->start(device.stream());
     pending_[b]->wait();
-    waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    wait_->stop(device.stream());
     pending_[b].reset();
     receive(b);
   }
-  return waited;
 }
 
 }  // namespace ab

@@ -34,7 +34,8 @@ class GradientReducer : public GradientExchange {
   void begin_step() override;
   void ready(const Parameter& parameter) override;
   // Sends what is left, waits for all, divides by the number of ranks.
-  double finish_step() override;
+  void finish_step() override;
+  double waited_s() const override { return wait_->seconds(); }
   const std::vector<BucketRange>& buckets() const { return buckets_; }
 
  private:
@@ -49,11 +50,12 @@ class GradientReducer : public GradientExchange {
   Communicator& communicator_;
   DType reduce_dtype_;
   std::vector<BucketRange> buckets_;
-  std::vector<const Parameter*> parameters_;       // trainable, in layout order
-  std::vector<size_t> bucket_of_;                  // by parameter
-  std::vector<char> ready_;                        // by parameter
-  std::vector<int> missing_;                       // by bucket
-  Buffer narrow_;                                  // gradients in bf16, where that is what travels
+  std::vector<const Parameter*> parameters_;  // trainable, in layout order
+  std::vector<size_t> bucket_of_;             // by parameter
+  std::vector<char> ready_;                   // by parameter
+  std::vector<int> missing_;                  // by bucket
+  Buffer narrow_;                             // gradients in bf16, where that is what travels
+  std::unique_ptr<Stopwatch> wait_;
   std::vector<std::unique_ptr<Pending>> pending_;  // by bucket; gone before what they write to
   size_t next_ = 0;
 };

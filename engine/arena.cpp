@@ -75,11 +75,13 @@ void Arena::reset() {
   slots_.clear();
   slab_ = Buffer();
   peak_live_ = 0;
+  ++layouts_;
   clock_ = 0;
   replaying_ = false;
 }
 
 void Arena::plan() {
+  ++layouts_;
   slots_.resize(blocks_.size());
   for (size_t i = 0; i < blocks_.size(); ++i)
     slots_[i] = {blocks_[i].bytes, 0, blocks_[i].born, blocks_[i].died};

@@ -30,6 +30,8 @@ class Arena {
   // Forgets the layout and frees the slab: the shapes of the next step differ.
   void reset();
 
+  // Changes whenever the addresses of a later step may differ from those of the last one.
+  int64_t layouts() const { return layouts_; }
   size_t slab_bytes() const { return slab_.bytes(); }
   // Largest sum of live bytes held at any moment since the last reset().
   size_t peak_live_bytes() const { return peak_live_; }
@@ -54,6 +56,7 @@ class Arena {
   std::vector<Slot> slots_;    // the recorded step's layout
   Buffer slab_;
   size_t live_ = 0, peak_live_ = 0;
+  int64_t layouts_ = 0;
   int clock_ = 0;
   int live_blocks_ = 0;
   bool replaying_ = false;

@@ -27,9 +27,9 @@ struct Context {
   bool training = false;             // dropout, drop path and batch statistics are on
   DType dtype = DType::kFloat32;     // of activations
   ReplicaSum* statistics = nullptr;  // null: batch statistics of this rank alone
-  // Random numbers of this step: key.stream is advanced by every operation that draws
-  // (next_stream).
+  // Random numbers of this step: random.stream is advanced by every operation that draws (draw).
   RandomKey random;
+  DevicePtr random_origin;   // one uint64 that the streams count from; null: from 0
   int64_t first_sample = 0;  // this rank's first sample in the global batch
   // Called after each layer with its name and output; finds the first layer that is not finite.
   std::function<void(const std::string&, const Tensor&)> inspect;

@@ -1,9 +1,10 @@
 // Range: a named stretch of the calling thread's work, for a profiler's timeline (NVTX on CUDA;
-// elsewhere nothing happens). Phases, parts of a step and layers open one each.
+// elsewhere nothing happens). Phases, parts of a step and layers open one each; a layer's is opened
+// once more when the tape comes back to what the layer recorded.
 #pragma once
 #include <string>
 
-#include "engine/runtime.h"
+#include "engine/context.h"
 
 namespace ab {
 
@@ -17,6 +18,23 @@ class Range {
 
  private:
   Runtime& runtime_;
+};
+
+class LayerRange {
+ public:
+  // `name` must live as long as the tape.
+  LayerRange(const Context& context, const std::string& name)
+      : range_(context.device.runtime(), name), tape_(context.tape) {
+    if (tape_) outer_ = tape_->enter_layer(&name);
+  }
+  ~LayerRange() {
+    if (tape_) tape_->enter_layer(outer_);
+  }
+
+ private:
+  Range range_;
+  Tape* tape_;
+  const std::string* outer_ = nullptr;
 };
 
 }  // namespace ab

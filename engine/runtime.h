@@ -10,11 +10,49 @@
 #include <functional>
 #include <memory>
 
+#include "engine/error.h"
 #include "kernels/stream.h"
 
 namespace ab {
 
 enum class Queue : uint8_t { kCompute, kCopy, kCommunication };
+
+// Work that was recorded once and is laid on the device again and again.
+class Graph {
+ public:
+  virtual ~Graph() = default;
+  virtual void launch() = 0;  // in the order of the compute queue
+};
+
+// Thrown by what cannot be part of a graph. Nothing has run then.
+struct NotCapturable : DeviceError {
+  using DeviceError::DeviceError;
+};
+
+// A point in one stream's work that another waits for; before the first record() it is passed.
+// Where calls run at once there is nothing to wait for.
+class Event {
+ public:
+  virtual ~Event() = default;
+  virtual void record(Stream) {}
+  virtual void wait(Stream) {}  // what is put on the stream from now on starts after the point
+};
+
+// How long a stream stands still, summed over stretches since reset(). The base class measures the
+// host, for streams whose calls run at once. Inside a graph every launch measures anew.
+class Stopwatch {
+ public:
+  virtual ~Stopwatch() = default;
+  virtual void reset() { passed_ = {}; }
+  virtual void start(Stream) { start_ = std::chrono::steady_clock::now(); }
+  virtual void stop(Stream) { passed_ += std::chrono::steady_clock::now() - start_; }
+  // Only once the host has waited for the stream; it does not wait itself.
+  virtual double seconds() const { return std::chrono::duration<double>(passed_).count(); }
+
+ private:
+  std::chrono::steady_clock::time_point start_;
+  std::chrono::steady_clock::duration passed_{};
+};
 
 class Runtime {
  public:
@@ -37,6 +75,16 @@ class Runtime {
   virtual Stream queue(Queue queue) = 0;
   // What is put on `later` from now on starts when all that `earlier` holds now is done.
   virtual void wait_for(Stream, Stream) {}
+  virtual std::unique_ptr<Event> event() { return std::make_unique<Event>(); }
+  virtual std::unique_ptr<Stopwatch> stopwatch() { return std::make_unique<Stopwatch>(); }
+
+  // Calls `work` once and keeps what it lays on the queues instead of running it; a launch runs it
+  // with the arguments and addresses of this call. The compute queue must wait for whatever other
+  // queue the work uses. Throws NotCapturable where the work takes device memory, waits for the
+  // device or copies from or to the host. Null where the device has no graphs: then `work` was not
+  // called.
+  virtual std::unique_ptr<Graph> capture(const std::function<void()>&) { return nullptr; }
+
   // Called now and then, with the seconds waited so far, while a thread waits for the device. It
   // may throw: a communicator notices there that a partner is lost.
   virtual void set_watch(const std::function<void(double waited_s)>&) {}

@@ -76,6 +76,7 @@ CudaRuntime::~CudaRuntime() {
 }
 
 DevicePtr CudaRuntime::allocate(size_t bytes) {
+  refuse_in_capture("device memory is taken");
   check_cuda(std::exchange(late_error_, cudaSuccess), "cudaFreeAsync");
   const size_t wanted = std::max<size_t>(bytes, 1);
   void* address = nullptr;
@@ -102,6 +103,7 @@ DevicePtr CudaRuntime::allocate(size_t bytes) {
 
 void CudaRuntime::release(DevicePtr address, size_t bytes) {
   held_ -= bytes;
+  if (capturing_) return released_.push_back(address.as<void>());
   const cudaError_t status = cudaFreeAsync(address.as<void>(), queues_[0].get());
   if (status != cudaSuccess && late_error_ == cudaSuccess) late_error_ = status;
 }
@@ -113,6 +115,7 @@ CudaRuntime::Staging& CudaRuntime::next_staging() {
 }
 
 void CudaRuntime::copy_to_device(Stream stream, DevicePtr to, const void* from, size_t bytes) {
+  refuse_in_capture("host memory is copied to the device");
   for (size_t at = 0; at < bytes; at += kStagingBytes) {
     const size_t part = std::min(kStagingBytes, bytes - at);
     const Staging& block = next_staging();
@@ -125,6 +128,7 @@ void CudaRuntime::copy_to_device(Stream stream, DevicePtr to, const void* from, 
 
 // Up to kStagingBlocks parts are under way; the oldest is taken out while the others travel.
 void CudaRuntime::copy_to_host(Stream stream, void* to, DevicePtr from, size_t bytes) {
+  refuse_in_capture("device memory is copied to the host");
   const size_t parts = (bytes + kStagingBytes - 1) / kStagingBytes;
   std::array<const Staging*, kStagingBlocks> under_way{};
   for (size_t i = 0; i < parts + kStagingBlocks; ++i) {
@@ -157,6 +161,7 @@ void CudaRuntime::zero(Stream stream, DevicePtr to, size_t bytes) {
 }
 
 void CudaRuntime::synchronize(Stream stream) {
+  refuse_in_capture("the host waits for the device");
   AB_CUDA(cudaEventRecord(reached_.get(), stream_of(stream)));
   wait(reached_);
   check_cuda(std::exchange(late_error_, cudaSuccess), "cudaFreeAsync");
@@ -195,6 +200,7 @@ void CudaRuntime::end_range() {
 }
 
 double CudaRuntime::time(Stream stream, const std::function<void()>& put) {
+  refuse_in_capture("the host waits for the device");
   AB_CUDA(cudaEventRecord(start_.get(), stream_of(stream)));
   put();
   AB_CUDA(cudaEventRecord(stop_.get(), stream_of(stream)));

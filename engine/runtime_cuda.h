@@ -18,6 +18,8 @@ void check_cuda(cudaError_t status, const char* call);
 
 class CudaRuntime : public Runtime {
  public:
+  using EventHandle = cuda::Handle<cudaEvent_t, cudaEventDestroy>;
+
   // index: the rank's place on its node; ranks beyond the number of GPUs share them in turn. Throws
   // DeviceError where there is no GPU to be used.
   explicit CudaRuntime(int index);
@@ -36,6 +38,10 @@ class CudaRuntime : public Runtime {
   void begin_range(const char* name) override;
   void end_range() override;
   double time(Stream stream, const std::function<void()>& put) override;
+  std::unique_ptr<Event> event() override;
+  std::unique_ptr<Stopwatch> stopwatch() override;
+  std::unique_ptr<Graph> capture(const std::function<void()>& work) override;
+  bool capturing() const { return capturing_; }
 
   // Name, memory, compute capability, CUDA version of driver and runtime.
   std::string description() const;
@@ -44,7 +50,6 @@ class CudaRuntime : public Runtime {
 
  private:
   using StreamHandle = cuda::Handle<cudaStream_t, cudaStreamDestroy>;
-  using EventHandle = cuda::Handle<cudaEvent_t, cudaEventDestroy>;
   using PinnedBytes = cuda::Handle<void*, cudaFreeHost>;
   // One stop on the way between pageable memory and the device.
   struct Staging {
@@ -53,6 +58,9 @@ class CudaRuntime : public Runtime {
   };
 
   Staging& next_staging();
+  void refuse_in_capture(const char* what) const;
+  void end_capture(cudaGraph_t* graph);
+  void give_up_capture();
   void wait(const EventHandle& event);
   cudaStream_t stream_of(Stream stream) const { return static_cast<cudaStream_t>(stream.handle); }
 
@@ -62,6 +70,8 @@ class CudaRuntime : public Runtime {
   std::array<StreamHandle, 3> queues_;
   std::vector<Staging> staging_;
   size_t turn_ = 0;
+  bool capturing_ = false;
+  std::vector<void*> released_;  // while capturing: given back when it is over
   EventHandle order_, reached_, start_, stop_;
   cudaError_t late_error_ = cudaSuccess;  // of a release, which may not throw
   std::function<void(double)> watch_;

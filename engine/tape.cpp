@@ -65,12 +65,21 @@ void Tape::finish_use(Parameter& parameter) {
   if (listener_) listener_(parameter);
 }
 
-void Tape::backward() {
+void Tape::backward(Runtime* ranges) {
+  const std::string* open = nullptr;
+  const auto enter = [&](const std::string* layer) {
+    if (!ranges || layer == open) return;
+    if (open) ranges->end_range();
+    if (layer) ranges->begin_range(layer->c_str());
+    open = layer;
+  };
   while (!entries_.empty()) {
     const Entry entry = entries_.back();
     entries_.pop_back();
+    enter(entry.layer);
     entry.run_and_destroy(entry.closure, true);
   }
+  enter(nullptr);
   clear();
 }
 

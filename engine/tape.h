@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <new>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -45,11 +46,15 @@ class Tape {
   // The use announced by use() is done; the last one tells the listener.
   void finish_use(Parameter& parameter);
 
+  // What is recorded from now on belongs to this layer (null: to none); returns the one before.
+  const std::string* enter_layer(const std::string* name) { return std::exchange(layer_, name); }
+
   // Called once a step for each parameter, when its gradient is complete.
   void set_listener(std::function<void(Parameter&)> listener) { listener_ = std::move(listener); }
 
   // seed: gradient of the result (usually of a loss: the loss operation writes it itself).
-  void backward();
+  // Each layer's closures run in a range with the layer's name (ranges.h), where `ranges` is given.
+  void backward(Runtime* ranges = nullptr);
   void clear();
   size_t closures() const { return entries_.size(); }
 
@@ -57,6 +62,7 @@ class Tape {
   struct Entry {
     void (*run_and_destroy)(void*, bool run);
     void* closure;
+    const std::string* layer;
   };
   void* place(size_t bytes);
 
@@ -67,6 +73,7 @@ class Tape {
   std::vector<Tensor> gradients_;  // by slot
   std::vector<Parameter*> used_parameters_;
   std::function<void(Parameter&)> listener_;
+  const std::string* layer_ = nullptr;
 };
 
 template <class F>
@@ -74,11 +81,13 @@ void Tape::record(F backward) {
   static_assert(sizeof(F) <= kPageBytes && alignof(F) <= alignof(std::max_align_t));
   void* memory = new (place(sizeof(F))) F(std::move(backward));
   entries_.push_back({[](void* closure, bool run) {
-                        F* f = static_cast<F*>(closure);
-                        if (run) (*f)();
-                        f->~F();
+                        struct Destroy {
+                          F* f;
+                          ~Destroy() { f->~F(); }
+                        } last{static_cast<F*>(closure)};  // after a throw too
+                        if (run) (*last.f)();
                       },
-                      memory});
+                      memory, layer_});
 }
 
 }  // namespace ab

@@ -18,20 +18,26 @@ void check_rate(const char* what, float rate) {
                                 ": must be at least 0 and below 1");
 }
 
+// What a block draws with: the key's stream counts from *origin.
+AB_FN uint64_t key_from(RandomKey key, const uint64_t* origin) {
+  return dropout_key({key.seed, key.stream + (origin ? *origin : 0)});
+}
+
 template <class T>
 struct Mask {
   const T* x;
   T* y;
   int64_t elements, pieces, first_sample;  // pieces: blocks of one sample
-  uint64_t key;
+  RandomKey key;
+  const uint64_t* origin;
   float rate, kept_scale;
   AB_FN void operator()(const Block& block) const {
     const int64_t sample = block.index() / pieces, first = block.index() % pieces * kPiece;
     const int64_t count = elements - first < kPiece ? elements - first : kPiece;
     const T* in = x + sample * elements + first;
     T* out = y + sample * elements + first;
-    const uint64_t k = key, counter = static_cast<uint64_t>(first_sample + sample),
-                   four = first / 4;
+    const uint64_t k = key_from(key, origin),
+                   counter = static_cast<uint64_t>(first_sample + sample), four = first / 4;
     const float p = rate, s = kept_scale;
     block.each(count / 4, [=](int64_t i) {
       const Random4 r = philox(k, counter, four + i);
@@ -54,13 +60,15 @@ struct Path {
   const T *x, *branch;
   T* out;
   int64_t elements, pieces, first_sample;  // pieces: blocks of one sample
-  uint64_t key;
+  RandomKey key;
+  const uint64_t* origin;
   float rate, kept_scale;
   AB_FN void operator()(const Block& block) const {
     const int64_t sample = block.index() / pieces, first = block.index() % pieces * kPiece;
     const int64_t count = elements - first < kPiece ? elements - first : kPiece;
     const int64_t at = sample * elements + first;
-    const Random4 r = philox(key, static_cast<uint64_t>(first_sample + sample), 0);
+    const Random4 r =
+        philox(key_from(key, origin), static_cast<uint64_t>(first_sample + sample), 0);
     const float s = uniform(r.x) >= rate ? kept_scale : 0.0f;
     const T* in = branch + at;
     T* to = out + at;
@@ -81,16 +89,12 @@ void path(Stream stream, DType dtype, const DropPath& a) {
     const int64_t pieces = ceil_div(a.elements, kPiece);
     launch(stream, Grid{a.samples * pieces, 256, 0},
            Path<T, kAdd>{a.x.as<T>(), a.branch.as<T>(), a.out.as<T>(), a.elements, pieces,
-                         a.first_sample, dropout_key(a.key), a.rate, 1.0f / (1.0f - a.rate)});
+                         a.first_sample, a.key, a.origin.as<const uint64_t>(), a.rate,
+                         1.0f / (1.0f - a.rate)});
   });
 }
 
 }  // namespace
-
-uint64_t dropout_key(RandomKey key) {
-  const Random4 r = philox(key.seed, key.stream, 0);
-  return static_cast<uint64_t>(r.y) << 32 | r.x;
-}
 
 void dropout(Stream stream, DType dtype, const Dropout& a) {
   check_rate("dropout", a.rate);
@@ -98,8 +102,8 @@ void dropout(Stream stream, DType dtype, const Dropout& a) {
     using T = decltype(type);
     const int64_t pieces = ceil_div(a.elements, kPiece);
     launch(stream, Grid{a.samples * pieces, 256, 0},
-           Mask<T>{a.x.as<T>(), a.y.as<T>(), a.elements, pieces, a.first_sample, dropout_key(a.key),
-                   a.rate, 1.0f / (1.0f - a.rate)});
+           Mask<T>{a.x.as<T>(), a.y.as<T>(), a.elements, pieces, a.first_sample, a.key,
+                   a.origin.as<const uint64_t>(), a.rate, 1.0f / (1.0f - a.rate)});
   });
 }
 

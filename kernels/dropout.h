@@ -13,7 +13,10 @@ namespace ab {
 // The Philox key that a use draws with: seed and stream folded, so that all 128 counter bits are
 // left. Element e of sample s takes word e % 4 of philox(key, s, e / 4) and is kept where uniform
 // >= rate; a drop path takes word 0 of philox(key, s, 0).
-uint64_t dropout_key(RandomKey key);
+AB_FN uint64_t dropout_key(RandomKey key) {
+  const Random4 r = philox(key.seed, key.stream, 0);
+  return static_cast<uint64_t>(r.y) << 32 | r.x;
+}
 
 struct Dropout {
   int64_t samples = 0, elements = 0;  // elements of one sample
@@ -21,6 +24,7 @@ struct Dropout {
   float rate = 0.0f;                  // 0 <= rate < 1: the share that becomes zero
   RandomKey key;
   int64_t first_sample = 0;  // the place of row 0 in the global batch
+  DevicePtr origin = {};     // one uint64 added to key.stream when it runs; null: nothing is
 };
 // y = mask * x / (1 - rate); backward is the same call with dy for x and dx for y.
 void dropout(Stream stream, DType dtype, const Dropout& arguments);
@@ -31,6 +35,7 @@ struct DropPath {
   float rate = 0.0f;
   RandomKey key;
   int64_t first_sample = 0;
+  DevicePtr origin = {};
 };
 // out = x + s branch, with s = 0 for a dropped sample and 1 / (1 - rate) for a kept one.
 void drop_path_add(Stream stream, DType dtype, const DropPath& arguments);

@@ -12,7 +12,7 @@ Conv2d::Conv2d(Network& network, const std::string& name, const Conv2dSettings& 
       bias_(s.bias ? &network.store.add(name + ".bias", {s.out}, Role::kBias) : nullptr) {}
 
 Tensor Conv2d::forward(Context& context, const Tensor& x, bool relu) {
-  const Range range(context.device.runtime(), name_);
+  const LayerRange range(context, name_);
   const auto extent = [&](int64_t size) {
     return (size + 2 * window_.padding - window_.kernel_h) / window_.stride + 1;
   };

@@ -21,14 +21,14 @@ Tensor Linear::apply(Context& context, const Tensor& x, Map map) {
 }
 
 Tensor Linear::forward(Context& context, const Tensor& x) {
-  const Range range(context.device.runtime(), name_);
+  const LayerRange range(context, name_);
   Tensor y = apply(context, x, linear);
   context.visit(name_, y);
   return y;
 }
 
 Tensor Linear::forward_gelu(Context& context, const Tensor& x) {
-  const Range range(context.device.runtime(), name_);
+  const LayerRange range(context, name_);
   Tensor y = apply(context, x, linear_gelu);
   context.visit(name_, y);
   return y;

@@ -15,7 +15,7 @@ LayerNorm::LayerNorm(Network& network, const std::string& name, int64_t size, fl
       epsilon_(epsilon) {}
 
 Tensor LayerNorm::forward(Context& context, const Tensor& x) {
-  const Range range(context.device.runtime(), name_);
+  const LayerRange range(context, name_);
   Tensor y = layer_norm(context, x, gamma_, beta_, epsilon_);
   context.visit(name_, y);
   return y;
@@ -29,7 +29,7 @@ BatchNorm::BatchNorm(Network& network, const std::string& name, int64_t channels
       running_var_(network.store.add_buffer(name + ".running_var", {channels})) {}
 
 Tensor BatchNorm::forward(Context& context, const Tensor& x, bool relu, const Tensor* residual) {
-  const Range range(context.device.runtime(), name_);
+  const LayerRange range(context, name_);
   const BatchNormParameters parameters{
       gamma_, beta_, running_mean_, running_var_, kBatchNormEpsilon, kBatchNormMomentum};
   Tensor y = batch_norm(context, x, parameters, relu, residual);

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "engine/patterns.h"
-#include "kernels/adamw.h"
 #include "kernels/norm.h"
 
 namespace ab {
@@ -32,6 +31,7 @@ AdamW::AdamW(ParameterStore& store, const AdamWSettings& settings)
     decay_.push_back(!matches_any_pattern(parameter.name, settings.decay_exclude));
     updates_.push_back(0);
   }
+  rates_ = Buffer(store.device(), updates_.size() * sizeof(AdamWRates));
   relayout({});
 }
 
@@ -77,31 +77,41 @@ void AdamW::find_runs() {
   }
 }
 
-void AdamW::step(Stream stream, double lr, float gradient_scale) {
+void AdamW::begin_step(Stream stream, double lr) {
   size_t index = 0;
   for (const Parameter& parameter : store_.parameters()) {
     if (parameter.gradient_offset >= 0) ++updates_[index];
     ++index;
   }
   find_runs();
+  host_rates_.clear();
   for (const Run& run : runs_) {
     const double t = static_cast<double>(run.updates);
+    host_rates_.push_back({static_cast<float>(lr),
+                           static_cast<float>(1.0 / (1.0 - std::pow(settings_.beta1, t))),
+                           static_cast<float>(1.0 / (1.0 - std::pow(settings_.beta2, t)))});
+  }
+  store_.device().runtime().copy_to_device(stream, rates_.data(), host_rates_.data(),
+                                           host_rates_.size() * sizeof(AdamWRates));
+}
+
+void AdamW::step(Stream stream, DevicePtr scale) {
+  for (size_t i = 0; i < runs_.size(); ++i) {
+    const Run& run = runs_[i];
     AdamWArguments arguments;
     arguments.n = run.elements;
     arguments.p = at(store_.values(), run.first);  // trainable values stand first, in this order
     arguments.g = at(store_.gradients(), run.first);
     arguments.m = at(first_, run.first);
     arguments.v = at(second_, run.first);
-    arguments.lr = static_cast<float>(lr);
     arguments.weight_decay = run.decay ? static_cast<float>(settings_.weight_decay) : 0.0f;
     arguments.beta1 = static_cast<float>(settings_.beta1);
     arguments.beta2 = static_cast<float>(settings_.beta2);
     arguments.one_minus_beta1 = static_cast<float>(1.0 - settings_.beta1);
     arguments.one_minus_beta2 = static_cast<float>(1.0 - settings_.beta2);
-    arguments.correction1 = static_cast<float>(1.0 / (1.0 - std::pow(settings_.beta1, t)));
-    arguments.correction2 = static_cast<float>(1.0 / (1.0 - std::pow(settings_.beta2, t)));
     arguments.eps = static_cast<float>(settings_.eps);
-    arguments.gradient_scale = gradient_scale;
+    arguments.rates = rates_.data().plus_bytes(i * sizeof(AdamWRates));
+    arguments.scale = scale;
     adamw(stream, arguments);
   }
 }
@@ -120,14 +130,10 @@ Tensor AdamW::second_moment(const Parameter& parameter) const {
   return Tensor(at(second_, parameter.gradient_offset), parameter.shape, DType::kFloat32);
 }
 
-double gradient_norm(Context& context, const Tensor& gradients) {
+void gradient_squares(Context& context, const Tensor& gradients, DevicePtr squares) {
   const int64_t n = gradients.elements();
   const Tensor partials = context.make({sum_of_squares_partials(n)}, DType::kFloat32);
-  const Tensor result = context.make({1}, DType::kFloat64);
-  sum_of_squares(context.stream, n, gradients.data(), partials.data(), result.data());
-  double squares = 0.0;
-  context.device.runtime().copy_to_host(context.stream, &squares, result.data(), sizeof squares);
-  return std::sqrt(squares);
+  sum_of_squares(context.stream, n, gradients.data(), partials.data(), squares);
 }
 
 }  // namespace ab

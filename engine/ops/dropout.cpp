@@ -8,8 +8,14 @@ Tensor dropout(Context& context, const Tensor& x, float rate) {
   if (rate == 0.0f || !context.training) return x;
   Tensor y = context.make(x.shape(), x.dtype());
   const int64_t samples = x.shape()[0];
-  Dropout arguments{samples,        x.elements() / samples, x.data(), y.data(), rate,
-                    context.draw(), context.first_sample};
+  Dropout arguments{samples,
+                    x.elements() / samples,
+                    x.data(),
+                    y.data(),
+                    rate,
+                    context.draw(),
+                    context.first_sample,
+                    context.random_origin};
   dropout(context.stream, x.dtype(), arguments);
   if (!context.wants(x)) return y;
   Tape* tape = context.tape;

@@ -38,9 +38,15 @@ Tensor add_drop_path(Context& context, const Tensor& x, const Tensor& branch, fl
   check_same(x, branch);
   Tensor y = context.make(x.shape(), x.dtype());
   const int64_t samples = x.shape()[0];
-  DropPath arguments{
-      samples,        x.elements() / samples, x.data(), branch.data(), y.data(), rate,
-      context.draw(), context.first_sample};
+  DropPath arguments{samples,
+                     x.elements() / samples,
+                     x.data(),
+                     branch.data(),
+                     y.data(),
+                     rate,
+                     context.draw(),
+                     context.first_sample,
+                     context.random_origin};
   drop_path_add(context.stream, x.dtype(), arguments);
   if (!context.wants(x) && !context.wants(branch)) return y;
   Tape* tape = context.tape;

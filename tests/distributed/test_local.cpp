@@ -114,6 +114,18 @@ TEST_CASE("split: members in the order of ranks, with their nodes and the parent
   CHECK(wrong == 0);
 }
 
+TEST_CASE("ranks agree where all say yes, and nothing is booked for it") {
+  std::atomic<int> wrong{0};
+  for (const int ranks : {1, 3})
+    run_local_ranks(ranks, 2, [&](Communicator& world) {
+      wrong += !world.agree(true);
+      wrong += world.agree(world.rank() > 0);
+      wrong += world.agree(false);
+      wrong += !world.ledger().entries().empty();
+    });
+  CHECK(wrong == 0);
+}
+
 TEST_CASE("ranks that start different collectives all get an error that names both") {
   std::atomic<int> caught{0};
   const auto mismatch = [&](auto other) {

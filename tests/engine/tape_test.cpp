@@ -2,6 +2,8 @@
 
 #include <numeric>
 
+#include "engine/ranges.h"
+#include "engine/runtime_dry.h"
 #include "tests/catch.h"
 #include "tests/device_under_test.h"
 
@@ -109,4 +111,41 @@ TEST_CASE("many closures reuse their pages") {
     tape.backward();
   }
   REQUIRE(sum == 3 * 9999 * 10000 / 2);
+}
+
+namespace {
+
+// Writes down the ranges that are opened and closed.
+class RangeLog : public DryRuntime {
+ public:
+  void begin_range(const char* name) override { text += std::string("<") + name; }
+  void end_range() override { text += ">"; }
+  std::string text;
+};
+
+}  // namespace
+
+TEST_CASE("backward opens a layer's range when it comes back to what the layer recorded") {
+  const auto device = Device::create(DeviceKind::kDry);
+  Arena arena(*device);
+  Context context(*device, arena);
+  RangeLog log;
+  Tape tape;
+  context.tape = &tape;
+  const std::string block = "block", inner = "block.fc";
+  const auto note = [&](const char* what) { tape.record([&log, what] { log.text += what; }); };
+  note("a");
+  {
+    const LayerRange outer(context, block);
+    note("b");
+    {
+      const LayerRange range(context, inner);
+      note("c");
+      note("d");
+    }
+    note("e");
+  }
+  note("f");
+  tape.backward(&log);
+  CHECK(log.text == "f<blocke><block.fcdc><blockb>a");
 }

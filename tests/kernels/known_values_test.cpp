@@ -118,6 +118,14 @@ TEST_CASE("a sample drops the same elements wherever it stands in a batch") {
   half.y = at(parts).plus_bytes(2 * kElements * sizeof(float));
   dropout(kHost, DType::kFloat32, half);
   CHECK(whole == parts);
+  uint64_t origin = 1999;  // 1999 + 3 = 2002
+  std::vector<float> later(4 * kElements), moved(4 * kElements);
+  dropout(kHost, DType::kFloat32, {4, kElements, at(x), at(later), 0.25f, {9, 2002}, 5});
+  Dropout from = {4, kElements, at(x), at(moved), 0.25f, {9, 3}, 5};
+  from.origin = DevicePtr(&origin);
+  dropout(kHost, DType::kFloat32, from);
+  CHECK(later == moved);
+  CHECK(later != whole);
   int64_t kept = 0;
   for (const float y : whole) {
     REQUIRE((y == 0.0f || y == Approx(4.0)));

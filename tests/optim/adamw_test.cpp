@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "kernels/gradient_scale.h"
 #include "tests/catch.h"
 #include "tests/device_under_test.h"
 
@@ -24,8 +25,12 @@ struct Model {
     device->runtime().copy_to_host(device->stream(), values.data(), from.data(), from.bytes());
     return values;
   }
-  void step(AdamW& adamw, double lr, float scale = 1.0f) {
-    adamw.step(device->stream(), lr, scale);
+  Buffer scale{*device, sizeof(GradientScale)};
+  void step(AdamW& adamw, double lr, float factor = 1.0f, bool finite = true) {
+    const GradientScale now{factor, finite};
+    device->runtime().copy_to_device(device->stream(), scale.data(), &now, sizeof now);
+    adamw.begin_step(device->stream(), lr);
+    adamw.step(device->stream(), scale.data());
   }
 };
 
@@ -187,4 +192,43 @@ TEST_CASE("an update count set from a checkpoint is used by the next step") {
   const double expected =
       0.1 / (1 - std::pow(0.9, 10)) / std::sqrt(0.001 / (1 - std::pow(0.999, 10)));
   CHECK(model.read(w.value)[0] == Approx(-expected).epsilon(1e-6));
+}
+
+TEST_CASE("gradients that are not finite change nothing") {
+  Model model;
+  Parameter& w = model.store.add("w", {2}, Role::kWeight);
+  model.store.layout();
+  AdamW adamw(model.store, settings(0.1));
+  model.write(w.value, {1.0f, -2.0f});
+  model.write(w.gradient, {NAN, 1.0f});
+  model.step(adamw, 0.1, 1.0f, false);
+  CHECK(model.read(w.value) == std::vector<float>{1.0f, -2.0f});
+  CHECK(model.read(adamw.first_moment(w)) == std::vector<float>{0.0f, 0.0f});
+}
+
+TEST_CASE("the clipping factor, and what it calls finite") {
+  const auto device = Device::create(test_device());
+  struct Inputs {
+    double squares;
+    float loss;
+    GradientScale scale;
+  };
+  const auto decide = [&](double squares, float loss, double clip) {
+    Inputs x{squares, loss, {-1.0f, -1}};
+    const Buffer memory(*device, sizeof x);
+    const Stream stream = device->stream();
+    device->runtime().copy_to_device(stream, memory.data(), &x, sizeof x);
+    gradient_scale(stream, memory.data(), memory.data().plus_bytes(offsetof(Inputs, loss)), clip,
+                   memory.data().plus_bytes(offsetof(Inputs, scale)));
+    device->runtime().copy_to_host(stream, &x, memory.data(), sizeof x);
+    return x.scale;
+  };
+  CHECK(decide(25.0, 2.0f, 1.0).factor == static_cast<float>(1.0 / (5.0 + 1e-6)));
+  CHECK(decide(25.0, 2.0f, 5.0).factor == 1.0f);
+  CHECK(decide(25.0, 2.0f, 0.0).factor == 1.0f);
+  CHECK(decide(25.0, 2.0f, 1.0).finite == 1);
+  CHECK(decide(NAN, 2.0f, 1.0).finite == 0);
+  CHECK(decide(INFINITY, 2.0f, 1.0).finite == 0);
+  CHECK(decide(25.0, NAN, 1.0).finite == 0);
+  CHECK(decide(25.0, -INFINITY, 1.0).finite == 0);
 }

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <iterator>
 
+#include "tests/standin/capture.h"
 #include "tests/standin/memory_registry.h"
 #include "tests/standin/standin.h"
 
@@ -75,6 +76,7 @@ extern "C" {
 cudaError_t cudaMalloc(void** address, size_t bytes) {
   if (!address) return cudaErrorInvalidValue;
   std::lock_guard lock(runtime_mutex());
+  if (const cudaError_t error = forbid("cudaMalloc")) return error;
   return give(address, bytes, current_device());
 }
 
@@ -84,6 +86,8 @@ cudaError_t cudaMallocAsync(void** address, size_t bytes, cudaStream_t stream) {
   if (!address || device < 0) return cudaErrorInvalidValue;
   {
     std::lock_guard lock(runtime_mutex());
+    if (const auto error = keep_if_captured(*find_stream(stream, __func__), __func__, {}))
+      return *error;
     if (const cudaError_t error = give(address, bytes, device); error != cudaSuccess) return error;
   }
   const Access whole{*address, bytes, true};
@@ -93,6 +97,7 @@ cudaError_t cudaMallocAsync(void** address, size_t bytes, cudaStream_t stream) {
 cudaError_t cudaFree(void* address) {
   if (!address) return cudaSuccess;
   std::lock_guard lock(runtime_mutex());
+  if (const cudaError_t error = forbid("cudaFree")) return error;
   host_learns_device(current_device());
   return take_back(address, "cudaFree");
 }
@@ -107,6 +112,7 @@ cudaError_t cudaFreeAsync(void* address, cudaStream_t stream) {
   const Access whole{address, bytes, true};
   const cudaError_t error = enqueue(stream, "cudaFreeAsync", {&whole, 1});
   std::lock_guard lock(runtime_mutex());
+  if (CUstream_st* const on = find_stream(stream, "cudaFreeAsync"); on && on->capture) return error;
   const cudaError_t freed = take_back(address, "cudaFreeAsync");
   return error != cudaSuccess ? error : freed;
 }
@@ -120,8 +126,9 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 
 cudaError_t cudaHostAlloc(void** address, size_t bytes, unsigned) {
   if (!address) return cudaErrorInvalidValue;
-  *address = std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096 + 4096);
   std::lock_guard lock(runtime_mutex());
+  if (const cudaError_t error = forbid("cudaHostAlloc")) return error;
+  *address = std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096 + 4096);
   memory().pinned[static_cast<char*>(*address)] = {bytes, -1, {}};
   return cudaSuccess;
 }
@@ -139,6 +146,7 @@ cudaError_t cudaFreeHost(void* address) {
     report("cudaFreeHost: not the start of pinned memory");
     return cudaErrorInvalidValue;
   }
+  if (const cudaError_t error = forbid("cudaFreeHost")) return error;
   for (int device = 0; device < device_count(); ++device) host_learns_device(device);
   memory().pinned.erase(found);
   std::free(address);

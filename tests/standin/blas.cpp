@@ -195,25 +195,30 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     if (!in_device_range(operand)) return refuse("a host pointer where device memory belongs");
   if (workspace_bytes > 0 && !in_device_range(workspace))
     return refuse("a host pointer as workspace");
-  const Access accesses[] = {
+  // alpha, beta and what the layouts say are read now; matrices and bias whenever it runs.
+  const std::vector<Access> accesses = {
       {a, bytes(p.a), false},
       {b, bytes(p.b), false},
       {c, keep != 0.0f ? bytes(p.c) : 0, false},
       {workspace, workspace_bytes, true},
       {p.description.bias, p.description.has_bias() ? p.m * p.d.element() : size_t{0}, false},
       {d, bytes(p.d), true}};
-  if (enqueue(stream, "cublasLtMatmul", accesses) != cudaSuccess)
-    return CUBLAS_STATUS_EXECUTION_FAILED;
-  const bool ta = p.description.transpose_a != CUBLAS_OP_N;
-  const bool tb = p.description.transpose_b != CUBLAS_OP_N;
-  const std::vector<float> bias = bias_of(p);
-  for (int32_t i = 0; i < p.d.batch; ++i) {
-    Strided left = view(a, p.a, ta, i), right = view(b, p.b, tb, i);
-    left.as_tf32 = right.as_tf32 = p.description.compute == CUBLAS_COMPUTE_32F_FAST_TF32;
-    product(p.m, p.n, p.k, scale, left, right, keep, view(c, p.c, false, i), view(d, p.d, false, i),
-            bias);
-  }
-  return CUBLAS_STATUS_SUCCESS;
+  const Operation run = [=](cudaStream_t on) {
+    if (const cudaError_t error = enqueue(on, "cublasLtMatmul", accesses); error != cudaSuccess)
+      return error;
+    const bool ta = p.description.transpose_a != CUBLAS_OP_N;
+    const bool tb = p.description.transpose_b != CUBLAS_OP_N;
+    const std::vector<float> bias = bias_of(p);
+    for (int32_t i = 0; i < p.d.batch; ++i) {
+      Strided left = view(a, p.a, ta, i), right = view(b, p.b, tb, i);
+      left.as_tf32 = right.as_tf32 = p.description.compute == CUBLAS_COMPUTE_32F_FAST_TF32;
+      product(p.m, p.n, p.k, scale, left, right, keep, view(c, p.c, false, i),
+              view(d, p.d, false, i), bias);
+    }
+    return cudaSuccess;
+  };
+  return submit(stream, "cublasLtMatmul", run) == cudaSuccess ? CUBLAS_STATUS_SUCCESS
+                                                              : CUBLAS_STATUS_EXECUTION_FAILED;
 }
 
 }  // extern "C"

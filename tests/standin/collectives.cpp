@@ -11,6 +11,7 @@ namespace ab::standin {
 namespace {
 
 double timeout_seconds = 30.0;
+double collective_seconds = 0.0;
 thread_local int group_depth = 0;
 thread_local std::vector<GroupedCall> grouped;
 
@@ -88,7 +89,9 @@ ncclResult_t enter(const ncclComm& comm, const CollectiveArguments& call) {
   }
   const size_t blocks = call.kind == "all-gather" ? comm.clique->size : 1;
   const Access accesses[] = {{call.from, bytes, false}, {call.to, bytes * blocks, true}};
-  return enqueue(call.stream, what, accesses) == cudaSuccess ? ncclSuccess : ncclUnhandledCudaError;
+  if (enqueue(call.stream, what, accesses) != cudaSuccess) return ncclUnhandledCudaError;
+  take_time(call.stream, collective_seconds);
+  return ncclSuccess;
 }
 
 // The last rank of a round compares what all of them asked for and carries it out.
@@ -126,7 +129,7 @@ std::string CollectiveArguments::signature() const {
   std::string text =
       kind + " of " + std::to_string(count) + " elements of type " + std::to_string(type);
   if (kind == "broadcast") text += " from root " + std::to_string(root);
-  return text;
+  return in_graph ? text + " in a graph" : text;
 }
 
 std::mutex& collective_mutex() {
@@ -146,6 +149,11 @@ double collective_timeout() {
 void set_collective_timeout(double seconds) {
   std::lock_guard lock(collective_mutex());
   timeout_seconds = seconds;
+}
+
+void set_collective_seconds(double seconds) {
+  std::lock_guard lock(collective_mutex());
+  collective_seconds = seconds;
 }
 
 void break_clique(Clique& clique, const std::string& why) {
@@ -180,7 +188,9 @@ void carry_out(const std::map<int, CollectiveArguments>& ranks) {
   }
 }
 
-ncclResult_t run_collectives(const std::vector<GroupedCall>& calls) {
+namespace {
+
+ncclResult_t post_collectives(const std::vector<GroupedCall>& calls) {
   std::vector<int64_t> turns;
   for (const GroupedCall& call : calls) {
     if (const ncclResult_t result = enter(*call.comm, call.arguments); result != ncclSuccess) {
@@ -200,6 +210,32 @@ ncclResult_t run_collectives(const std::vector<GroupedCall>& calls) {
     std::unique_lock lock(collective_mutex());
     result = await(*calls[i].comm, turns[i], lock);
   }
+  return result;
+}
+
+// One call, run by a graph. Only the communicator's life is the host's still to guard.
+cudaError_t launch_collective(GroupedCall call, cudaStream_t stream) {
+  call.arguments.stream = stream;
+  call.arguments.in_graph = true;
+  if (!communicators().find(call.comm, "cudaGraphLaunch")) return cudaErrorLaunchFailure;
+  return post_collectives({call}) == ncclSuccess ? cudaSuccess : cudaErrorLaunchFailure;
+}
+
+}  // namespace
+
+ncclResult_t run_collectives(const std::vector<GroupedCall>& calls) {
+  std::vector<GroupedCall> now;
+  ncclResult_t result = ncclSuccess;
+  for (const GroupedCall& call : calls) {
+    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    (void)cudaStreamIsCapturing(call.arguments.stream, &status);
+    if (status == cudaStreamCaptureStatusNone)
+      now.push_back(call);
+    else if (submit(call.arguments.stream, "nccl " + call.arguments.kind,
+                    [call](cudaStream_t on) { return launch_collective(call, on); }) != cudaSuccess)
+      result = call.comm->error = ncclUnhandledCudaError;
+  }
+  if (result == ncclSuccess) result = post_collectives(now);
   if (calls.empty() || calls.back().comm->blocking) return result;
   for (const GroupedCall& call : calls) call.comm->unasked = 1;
   return ncclInProgress;  // an error is told by the communicator's state

@@ -25,6 +25,7 @@ struct CollectiveArguments {
   const void* from = nullptr;
   void* to = nullptr;
   cudaStream_t stream = nullptr;
+  bool in_graph = false;  // a launch of a captured one, which it has to be on all ranks
 
   // What all ranks must agree on.
   std::string signature() const;
@@ -95,7 +96,8 @@ struct GroupedCall {
   CollectiveArguments arguments;
 };
 
-// Posts calls and waits for all of them, in order.
+// Posts calls and waits for all of them, in order; on a stream that is being captured they are
+// kept.
 ncclResult_t run_collectives(const std::vector<GroupedCall>& calls);
 Handles<ncclComm>& communicators();
 // ncclSuccess when a new call may be made on the communicator.

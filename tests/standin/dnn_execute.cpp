@@ -70,9 +70,13 @@ extern "C" cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle,
   accesses.push_back({workspace, bytes, true});
   if (device_of(library->stream) != library->device)
     return bad("handle and stream belong to different devices");
-  if (enqueue(library->stream, __func__, accesses) != cudaSuccess)
-    return CUDNN_STATUS_EXECUTION_FAILED;
-  for (auto& [uid, address] : memory) address = real_address(address);
-  dnn_compute(graph, index, memory);
-  return CUDNN_STATUS_SUCCESS;
+  const Operation run = [=, name = __func__](cudaStream_t on) {
+    if (const cudaError_t error = enqueue(on, name, accesses); error != cudaSuccess) return error;
+    std::map<int64_t, void*> real;
+    for (const auto& [uid, address] : memory) real[uid] = real_address(address);
+    dnn_compute(graph, index, real);
+    return cudaSuccess;
+  };
+  return submit(library->stream, __func__, run) == cudaSuccess ? CUDNN_STATUS_SUCCESS
+                                                               : CUDNN_STATUS_EXECUTION_FAILED;
 }

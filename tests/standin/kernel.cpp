@@ -52,20 +52,25 @@ std::string readable(const char* mangled) {
   return "kernel " + text;
 }
 
+// What stops a launch; leaves this file as the error that launch() throws.
+struct Refused {
+  cudaError_t error;
+};
+
 [[noreturn]] void refuse(cudaError_t error) {
-  throw std::runtime_error(std::string("kernel launch failed: ") + cudaGetErrorString(error));
+  throw Refused{error};
 }
 
-void check_grid(const Grid& grid, const std::string& what) {
+cudaError_t check_grid(const Grid& grid, const std::string& what) {
   const char* wrong = nullptr;
   if (grid.blocks > 0x7fffffff) wrong = "more than 2^31 - 1 blocks";
   if (grid.threads < 32 || grid.threads > 1024 || grid.threads % 32 != 0)
     wrong = "threads must be a multiple of 32, at most 1024";
   if (grid.shared_bytes < 0 || grid.shared_bytes > kMaxSharedBytes)
     wrong = "more shared memory than a block has";
-  if (!wrong) return;
+  if (!wrong) return cudaSuccess;
   report(what + ": " + wrong);
-  refuse(cudaErrorInvalidConfiguration);
+  return cudaErrorInvalidConfiguration;
 }
 
 // Finds the device addresses among the words of the struct and puts the real ones in their place.
@@ -111,25 +116,46 @@ void run_blocks(const Grid& grid, const StandinKernel& kernel) {
   }
 }
 
+// A kernel that outlives its launch: a graph runs it again and again.
+struct KeptKernel {
+  std::string what;
+  Grid grid;
+  std::vector<char> words;
+  void (*run)(const void* words, const Block& block);
+};
+
+cudaError_t run_on(cudaStream_t stream, const KeptKernel& kept) {
+  try {
+    const int device = device_of(stream);
+    if (device < 0) return cudaErrorInvalidResourceHandle;
+    if (device != current_device()) {
+      report(kept.what + ": the stream belongs to device " + std::to_string(device) +
+             ", the current device is " + std::to_string(current_device()));
+      return cudaErrorInvalidResourceHandle;
+    }
+    std::vector<char> words = kept.words;
+    const StandinKernel kernel{kept.what.c_str(), words.data(), words.size(), kept.run};
+    const std::vector<Pointer> pointers = translate(kernel, device, kept.what);
+    run_blocks(kept.grid, kernel);
+    std::vector<Access> accesses;
+    for (const Pointer& pointer : pointers) accesses.push_back(access_of(pointer));
+    return enqueue(stream, kept.what, accesses);
+  } catch (const Refused& refused) {
+    return refused.error;
+  }
+}
+
 }  // namespace
 
 void launch_standin(Stream stream, const Grid& grid, const StandinKernel& kernel) {
-  const std::string what = readable(kernel.type);
-  const auto handle = static_cast<cudaStream_t>(stream.handle);
-  check_grid(grid, what);
-  const int device = device_of(handle);
-  if (device < 0) refuse(cudaErrorInvalidResourceHandle);
-  if (device != current_device()) {
-    report(what + ": the stream belongs to device " + std::to_string(device) +
-           ", the current device is " + std::to_string(current_device()));
-    refuse(cudaErrorInvalidResourceHandle);
-  }
-  const std::vector<Pointer> pointers = translate(kernel, device, what);
-  run_blocks(grid, kernel);
-  std::vector<Access> accesses;
-  for (const Pointer& pointer : pointers) accesses.push_back(access_of(pointer));
-  if (const cudaError_t error = enqueue(handle, what, accesses); error != cudaSuccess)
-    refuse(error);
+  const KeptKernel kept{
+      readable(kernel.type), grid, {kernel.words, kernel.words + kernel.bytes}, kernel.run};
+  cudaError_t error = check_grid(grid, kept.what);
+  if (error == cudaSuccess)
+    error = submit(static_cast<cudaStream_t>(stream.handle), kept.what,
+                   [kept](cudaStream_t on) { return run_on(on, kept); });
+  if (error != cudaSuccess)
+    throw std::runtime_error(std::string("kernel launch failed: ") + cudaGetErrorString(error));
 }
 
 }  // namespace ab

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <utility>
 
+#include "tests/standin/capture.h"
 #include "tests/standin/memory.h"
 #include "tests/standin/standin.h"
 
@@ -39,6 +40,17 @@ cudaError_t check_kind(void* to, const void* from, cudaMemcpyKind kind) {
     return cudaErrorInvalidValue;
   }
   return cudaSuccess;
+}
+
+// Runs what must not become part of a graph.
+cudaError_t unkept(cudaStream_t stream, const char* what, const Operation& operation) {
+  {
+    std::lock_guard lock(runtime_mutex());
+    CUstream_st* const found = find_stream(stream, what);
+    if (!found) return cudaErrorInvalidResourceHandle;
+    if (const auto refused = keep_if_captured(*found, what, {})) return *refused;
+  }
+  return submit(stream, what, operation);
 }
 
 }  // namespace
@@ -139,6 +151,7 @@ cudaError_t cudaGetDriverEntryPointByVersion(const char*, void** function, unsig
 
 cudaError_t cudaDeviceSynchronize() {
   std::lock_guard lock(runtime_mutex());
+  if (const cudaError_t error = forbid(__func__)) return keep(error);
   host_learns_device(device_now);
   return cudaSuccess;
 }
@@ -173,6 +186,12 @@ const char* cudaGetErrorName(cudaError_t error) {
       return "cudaErrorInvalidDevice";
     case cudaErrorNoDevice:
       return "cudaErrorNoDevice";
+    case cudaErrorStreamCaptureUnsupported:
+      return "cudaErrorStreamCaptureUnsupported";
+    case cudaErrorStreamCaptureInvalidated:
+      return "cudaErrorStreamCaptureInvalidated";
+    case cudaErrorStreamCaptureUnjoined:
+      return "cudaErrorStreamCaptureUnjoined";
     default:
       return "unrecognized error code";
   }
@@ -192,12 +211,20 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   if (bytes == 0) return cudaSuccess;
   if (const cudaError_t error = check_kind(to, from, kind); error != cudaSuccess)
     return keep(error);
-  const Access accesses[] = {{from, bytes, false}, {to, bytes, true}};
-  if (const cudaError_t error = enqueue(stream, "cudaMemcpyAsync", accesses); error != cudaSuccess)
-    return keep(error);
-  copy_bytes(real_address(to), real_address(from), bytes);
-  const bool to_pageable = !in_device_range(to) && !is_pinned(to);
-  return to_pageable ? cudaStreamSynchronize(stream) : cudaSuccess;
+  const auto pageable = [](const void* address) {
+    return !in_device_range(address) && !is_pinned(address);
+  };
+  const Operation copy = [=](cudaStream_t on) {
+    const Access accesses[] = {{from, bytes, false}, {to, bytes, true}};
+    if (const cudaError_t error = enqueue(on, "cudaMemcpyAsync", accesses); error != cudaSuccess)
+      return error;
+    copy_bytes(real_address(to), real_address(from), bytes);
+    return pageable(to) ? cudaStreamSynchronize(on) : cudaSuccess;
+  };
+  // Pageable memory in a graph would be read and written whenever the graph runs.
+  if (pageable(to) || pageable(from))
+    return keep(unkept(stream, "a copy of pageable memory", copy));
+  return keep(submit(stream, "cudaMemcpyAsync", copy));
 }
 
 cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
@@ -211,11 +238,13 @@ cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stre
     report("cudaMemsetAsync: a host pointer where device memory belongs");
     return keep(cudaErrorInvalidValue);
   }
-  if (const cudaError_t error = enqueue(stream, "cudaMemsetAsync", {&access, 1});
-      error != cudaSuccess)
-    return keep(error);
-  fill_bytes(real_address(to), value, bytes);
-  return cudaSuccess;
+  return keep(submit(stream, "cudaMemsetAsync", [=](cudaStream_t on) {
+    if (const cudaError_t error = enqueue(on, "cudaMemsetAsync", {&access, 1});
+        error != cudaSuccess)
+      return error;
+    fill_bytes(real_address(to), value, bytes);
+    return cudaSuccess;
+  }));
 }
 
 }  // extern "C"

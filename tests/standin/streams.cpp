@@ -1,12 +1,13 @@
-// Streams and events of the CUDA runtime (streams.h); each function's rules are those of the
-// runtime's reference manual. An event's first query after a record answers "not ready", so that
-// callers' waiting loops run at least once.
+// Streams of the CUDA runtime (streams.h); each function's rules are those of the runtime's
+// reference manual.
 #include "tests/standin/streams.h"
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <memory>
 
+#include "tests/standin/capture.h"
 #include "tests/standin/memory.h"
 #include "tests/standin/standin.h"
 
@@ -16,7 +17,6 @@ namespace {
 struct Streams {
   std::mutex mutex;
   std::set<CUstream_st*> live;
-  std::set<CUevent_st*> events;
   std::map<int, CUstream_st*> defaults;  // by device
   Clock host;
   size_t components = 0;
@@ -27,39 +27,10 @@ Streams& streams() {
   return *all;
 }
 
-CUstream_st* make_stream(int device, bool waits, const std::string& name) {
-  Streams& all = streams();
-  auto* stream = new CUstream_st;
-  stream->device = device;
-  stream->component = all.components++;
-  stream->waits_for_default = waits;
-  stream->name = name + std::to_string(stream->component);
-  all.live.insert(stream);
-  return stream;
-}
-
 CUstream_st* default_stream(int device) {
   CUstream_st*& stream = streams().defaults[device];
   if (!stream) stream = make_stream(device, false, "default stream ");
   return stream;
-}
-
-// The default stream waits for the blocking streams of its device, and they for it.
-void obey_default(CUstream_st* stream) {
-  CUstream_st* const null = default_stream(stream->device);
-  if (stream == null) {
-    for (CUstream_st* other : streams().live)
-      if (other->device == stream->device && other->waits_for_default)
-        stream->clock.join(other->clock);
-  } else if (stream->waits_for_default) {
-    stream->clock.join(null->clock);
-  }
-}
-
-CUevent_st* find_event(cudaEvent_t event, const char* what) {
-  if (streams().events.count(event)) return event;
-  report(std::string(what) + ": the event was destroyed or never created");
-  return nullptr;
 }
 
 }  // namespace
@@ -74,6 +45,11 @@ void Clock::tick(size_t component) {
   ++ticks[component];
 }
 
+double host_seconds() {
+  using namespace std::chrono;
+  return duration<double>(steady_clock::now().time_since_epoch()).count();
+}
+
 std::mutex& runtime_mutex() {
   return streams().mutex;
 }
@@ -85,6 +61,28 @@ CUstream_st* find_stream(cudaStream_t stream, const std::string& what) {
     return nullptr;
   }
   return stream;
+}
+
+CUstream_st* make_stream(int device, bool waits, const std::string& name) {
+  Streams& all = streams();
+  auto* stream = new CUstream_st;
+  stream->device = device;
+  stream->component = all.components++;
+  stream->waits_for_default = waits;
+  stream->name = name + std::to_string(stream->component);
+  all.live.insert(stream);
+  return stream;
+}
+
+void obey_default(CUstream_st* stream) {
+  CUstream_st* const null = default_stream(stream->device);
+  if (stream == null) {
+    for (CUstream_st* other : streams().live)
+      if (other->device == stream->device && other->waits_for_default)
+        stream->clock.join(other->clock);
+  } else if (stream->waits_for_default) {
+    stream->clock.join(null->clock);
+  }
 }
 
 const Clock& host_clock() {
@@ -108,18 +106,38 @@ int device_of(cudaStream_t handle) {
   return stream ? stream->device : -1;
 }
 
+cudaError_t submit(cudaStream_t handle, const std::string& what, const Operation& operation) {
+  {
+    std::lock_guard lock(runtime_mutex());
+    CUstream_st* const stream = find_stream(handle, what);
+    if (!stream) return cudaErrorInvalidResourceHandle;
+    if (const auto kept = keep_if_captured(*stream, what, operation)) return *kept;
+    if (stream == default_stream(stream->device))
+      if (const cudaError_t error = forbid((what + " on the default stream").c_str()))
+        return error == cudaErrorStreamCaptureUnsupported ? cudaErrorStreamCaptureImplicit : error;
+  }
+  return operation ? operation(handle) : enqueue(handle, what, {});
+}
+
 cudaError_t enqueue(cudaStream_t handle, const std::string& what,
                     std::span<const Access> accesses) {
   std::lock_guard lock(runtime_mutex());
   CUstream_st* const stream = find_stream(handle, what);
   if (!stream) return cudaErrorInvalidResourceHandle;
+  if (const auto refused = keep_if_captured(*stream, what, {})) return *refused;
   obey_default(stream);
   stream->clock.join(host_clock());
   stream->clock.tick(stream->component);
+  stream->busy = std::max(stream->busy, host_seconds());
   for (const Access& access : accesses)
     if (const cudaError_t error = check_access(*stream, what, access); error != cudaSuccess)
       return error;
   return cudaSuccess;
+}
+
+void take_time(cudaStream_t handle, double seconds) {
+  std::lock_guard lock(runtime_mutex());
+  if (CUstream_st* const stream = find_stream(handle, "a stream's time")) stream->busy += seconds;
 }
 
 }  // namespace ab::standin
@@ -151,6 +169,9 @@ cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   std::lock_guard lock(runtime_mutex());
+  if (stream && streams().live.count(stream) && stream->capture)
+    return break_capture(*stream->capture, "cudaStreamDestroy of a stream that is being captured",
+                         cudaErrorStreamCaptureUnsupported);
   if (!stream || !streams().live.erase(stream)) {
     report("cudaStreamDestroy: the stream was destroyed or never created");
     return cudaErrorInvalidResourceHandle;
@@ -163,6 +184,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   std::lock_guard lock(runtime_mutex());
   CUstream_st* const found = find_stream(stream, "cudaStreamSynchronize");
   if (!found) return cudaErrorInvalidResourceHandle;
+  if (const cudaError_t error = forbid("cudaStreamSynchronize")) return error;
   obey_default(found);
   host_learns(found->clock);
   return cudaSuccess;
@@ -170,94 +192,6 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
 
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
   return cudaStreamSynchronize(stream);
-}
-
-// Nothing is captured: a stream runs what it is given.
-cudaError_t cudaStreamGetCaptureInfo(cudaStream_t, cudaStreamCaptureStatus* status,
-                                     unsigned long long*, cudaGraph_t*, const cudaGraphNode_t**,
-                                     const cudaGraphEdgeData**, size_t*) {
-  *status = cudaStreamCaptureStatusNone;
-  return cudaSuccess;
-}
-
-cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags) {
-  std::lock_guard lock(runtime_mutex());
-  CUstream_st* const found = find_stream(stream, "cudaStreamWaitEvent");
-  CUevent_st* const awaited = find_event(event, "cudaStreamWaitEvent");
-  if (!found || !awaited) return cudaErrorInvalidResourceHandle;
-  if (flags != cudaEventWaitDefault) return cudaErrorInvalidValue;
-  found->clock.join(awaited->clock);
-  return cudaSuccess;
-}
-
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
-  if (!event || (flags & ~(cudaEventBlockingSync | cudaEventDisableTiming)) != 0)
-    return cudaErrorInvalidValue;
-  std::lock_guard lock(runtime_mutex());
-  *event = new CUevent_st;
-  (*event)->device = current_device();
-  (*event)->timed = (flags & cudaEventDisableTiming) == 0;
-  streams().events.insert(*event);
-  return cudaSuccess;
-}
-
-cudaError_t cudaEventCreate(cudaEvent_t* event) {
-  return cudaEventCreateWithFlags(event, cudaEventDefault);
-}
-
-cudaError_t cudaEventDestroy(cudaEvent_t event) {
-  std::lock_guard lock(runtime_mutex());
-  if (!find_event(event, "cudaEventDestroy")) return cudaErrorInvalidResourceHandle;
-  streams().events.erase(event);
-  delete event;
-  return cudaSuccess;
-}
-
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  std::lock_guard lock(runtime_mutex());
-  CUstream_st* const found = find_stream(stream, "cudaEventRecord");
-  CUevent_st* const recorded = find_event(event, "cudaEventRecord");
-  if (!found || !recorded) return cudaErrorInvalidResourceHandle;
-  if (recorded->device != found->device) {
-    report("cudaEventRecord: event and stream belong to different devices");
-    return cudaErrorInvalidResourceHandle;
-  }
-  obey_default(found);
-  found->clock.join(host_clock());
-  recorded->clock = found->clock;
-  recorded->recorded = true;
-  recorded->queries = 0;
-  recorded->when = std::chrono::steady_clock::now();
-  return cudaSuccess;
-}
-
-cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  std::lock_guard lock(runtime_mutex());
-  CUevent_st* const found = find_event(event, "cudaEventSynchronize");
-  if (!found) return cudaErrorInvalidResourceHandle;
-  host_learns(found->clock);
-  return cudaSuccess;
-}
-
-cudaError_t cudaEventQuery(cudaEvent_t event) {
-  std::lock_guard lock(runtime_mutex());
-  CUevent_st* const found = find_event(event, "cudaEventQuery");
-  if (!found) return cudaErrorInvalidResourceHandle;
-  if (found->recorded && found->queries++ == 0) return cudaErrorNotReady;
-  host_learns(found->clock);
-  return cudaSuccess;
-}
-
-cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t start, cudaEvent_t end) {
-  std::lock_guard lock(runtime_mutex());
-  const CUevent_st* const from = find_event(start, "cudaEventElapsedTime");
-  const CUevent_st* const to = find_event(end, "cudaEventElapsedTime");
-  if (!ms || !from || !to || !from->timed || !to->timed || !from->recorded || !to->recorded) {
-    report("cudaEventElapsedTime: both events must be recorded and have been created with timing");
-    return cudaErrorInvalidResourceHandle;
-  }
-  *ms = std::chrono::duration<float, std::milli>(to->when - from->when).count();
-  return cudaSuccess;
 }
 
 }  // extern "C"

@@ -29,10 +29,10 @@ struct Rank {
               normalisation_of(data_settings(config, resolved))) {}
 
   double step(int64_t number) {
-    const double loss = replica.forward_backward(batch, {number, nullptr});
-    replica.gradient_norm();
-    replica.update(1e-3, 1.0f);
-    return loss;
+    replica.begin_step(number, 1e-3);
+    replica.forward_backward(batch, nullptr);
+    replica.update();
+    return replica.result().loss;
   }
   std::vector<float> read(const Tensor& t) {
     std::vector<float> values(static_cast<size_t>(t.elements()));

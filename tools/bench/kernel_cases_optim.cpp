@@ -1,7 +1,11 @@
-// Rows for the optimiser's kernels: AdamW and the sum of squares behind the gradient norm.
+// Rows for the optimiser's kernels: AdamW, the sum of squares behind the gradient norm, and the
+// clipping factor that follows from it. A GradientScale is two floats of a buffer: any bits that
+// are not zero mean finite.
+#include <bit>
 #include <cmath>
 
 #include "kernels/adamw.h"
+#include "kernels/gradient_scale.h"
 #include "kernels/launch.h"
 #include "kernels/norm.h"
 #include "tools/bench/kernel_cases.h"
@@ -9,16 +13,12 @@
 namespace ab {
 namespace {
 
-AdamWArguments adamw_arguments(int64_t n) {
+constexpr float kDecay = 0.1f, kFactor = 0.5f;
+
+AdamWRates adamw_rates() {
   constexpr int kUpdate = 7;
-  AdamWArguments a;
-  a.n = n;
-  a.lr = 0.003f;
-  a.weight_decay = 0.1f;
-  a.correction1 = static_cast<float>(1.0 / (1.0 - std::pow(0.9, kUpdate)));
-  a.correction2 = static_cast<float>(1.0 / (1.0 - std::pow(0.999, kUpdate)));
-  a.gradient_scale = 0.5f;
-  return a;
+  return {0.003f, static_cast<float>(1.0 / (1.0 - std::pow(0.9, kUpdate))),
+          static_cast<float>(1.0 / (1.0 - std::pow(0.999, kUpdate)))};
 }
 
 KernelCase adamw_case(int64_t n, Fill values, bool benchmark) {
@@ -26,22 +26,33 @@ KernelCase adamw_case(int64_t n, Fill values, bool benchmark) {
   row.kernel = "adamw";
   row.shape = "(" + std::to_string(n) + ")";
   // v is filled from [0, 1): it is never negative
-  row.buffers = {output("p", n, DType::kFloat32, 4, values), input("g", n, DType::kFloat32),
+  row.buffers = {output("p", n, DType::kFloat32, 4, values),
+                 input("g", n, DType::kFloat32),
                  output("m", n, DType::kFloat32, 2, Fill::kNormal),
-                 output("v", n, DType::kFloat32, 2, Fill::kUniform)};
+                 output("v", n, DType::kFloat32, 2, Fill::kUniform),
+                 input("rates", 3, DType::kFloat32),
+                 input("scale", 2, DType::kFloat32)};
+  row.prepare = [](CaseValues& x) {
+    const AdamWRates rates = adamw_rates();
+    x[4] = {rates.lr, rates.correction1, rates.correction2};
+    x[5] = {kFactor, 1.0};
+  };
   row.run = [n](Stream stream, CasePointers at) {
-    AdamWArguments a = adamw_arguments(n);
-    a.p = at[0], a.g = at[1], a.m = at[2], a.v = at[3];
+    AdamWArguments a;
+    a.n = n;
+    a.weight_decay = kDecay;
+    a.p = at[0], a.g = at[1], a.m = at[2], a.v = at[3], a.rates = at[4], a.scale = at[5];
     adamw(stream, a);
   };
   row.reference = [n](CaseValues& x) {
-    const AdamWArguments a = adamw_arguments(n);
+    const AdamWRates rates = adamw_rates();
     for (int64_t i = 0; i < n; ++i) {
       double &p = x[0][i], &m = x[2][i], &v = x[3][i];
-      const double g = x[1][i] * a.gradient_scale;
+      const double g = x[1][i] * kFactor;
       m = 0.9 * m + 0.1 * g;
       v = 0.999 * v + 0.001 * g * g;
-      p -= a.lr * (m * a.correction1 / (std::sqrt(v * a.correction2) + a.eps) + a.weight_decay * p);
+      p -= rates.lr *
+           (m * rates.correction1 / (std::sqrt(v * rates.correction2) + 1e-8) + kDecay * p);
     }
   };
   row.bytes = 28.0 * static_cast<double>(n);
@@ -70,6 +81,24 @@ KernelCase norm_case(int64_t n, Fill values, bool benchmark) {
   return row;
 }
 
+// Squares of a norm of 5, clipped to `clip`.
+KernelCase clip_case(double clip) {
+  KernelCase row;
+  row.kernel = "gradient_scale";
+  row.shape = "(norm 5, clip " + std::to_string(static_cast<int>(clip)) + ")";
+  row.buffers = {input("squares", 1, DType::kFloat64), input("loss", 1, DType::kFloat32),
+                 output("scale", 2, DType::kFloat32)};
+  row.prepare = [](CaseValues& x) { x[0][0] = 25.0; };
+  row.run = [clip](Stream stream, CasePointers at) {
+    gradient_scale(stream, at[0], at[1], clip, at[2]);
+  };
+  row.reference = [clip](CaseValues& x) {
+    x[2] = {clip > 0.0 && clip < 5.0 ? clip / (5.0 + 1e-6) : 1.0, std::bit_cast<float>(1)};
+  };
+  row.bytes = 20.0;
+  return row;
+}
+
 }  // namespace
 
 void add_optim_cases(CaseList& cases) {
@@ -78,6 +107,7 @@ void add_optim_cases(CaseList& cases) {
     cases.push_back(adamw_case(n, Fill::kNormal, false));
     cases.push_back(norm_case(n, Fill::kNormal, false));
   }
+  for (const double clip : {0.0, 1.0, 7.0}) cases.push_back(clip_case(clip));
   cases.push_back(adamw_case(1021, Fill::kHard, false));
   cases.push_back(norm_case(10007, Fill::kHard, false));
   cases.push_back(adamw_case(kLarge, Fill::kNormal, true));

@@ -71,9 +71,10 @@ TimedStep::TimedStep(const StepOptions& options, const Config& config, Device& d
 }
 
 void TimedStep::run() {
-  replica.forward_backward(batch_, {step_++, nullptr});
-  const double norm = replica.gradient_norm();
-  replica.update(1e-5, static_cast<float>(norm > 1.0 ? 1.0 / norm : 1.0));
+  replica.begin_step(step_++, 1e-5);
+  replica.forward_backward(batch_, nullptr);
+  replica.update();
+  replica.result();
 }
 
 double TimedStep::median_seconds(double seconds) {

@@ -56,6 +56,7 @@ struct Config {
     std::optional<int64_t> steps;            // wins over epochs
     std::string precision = "fp32";          // fp32, bf16
     bool tf32 = false;                       // fp32 products on a GPU
+    bool cuda_graph = true;                  // steps of a phase as one recorded graph on a GPU
     uint64_t seed = 1;
     double label_smoothing = 0.1, clip_norm = 1.0;  // clip_norm 0: no clipping
     std::string init = "orthogonal";                // orthogonal, default

@@ -153,6 +153,9 @@ std::vector<Key> train_keys() {
                "of activations and products; master weights are fp32"),
       make_key(AB_FIELD(train.tf32), {},
                "fp32 products and convolutions on a GPU may round their operands to TF32"),
+      make_key(
+          AB_FIELD(train.cuda_graph), {},
+          "on a GPU a phase's third step is recorded as a CUDA graph, which the later ones launch"),
       make_key(AB_FIELD(train.seed), at_least(0),
                "of weights, order and augmentation; also --seed"),
       make_key(AB_FIELD(train.label_smoothing), below_one(), "share of the target spread evenly"),

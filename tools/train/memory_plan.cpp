@@ -9,9 +9,9 @@ namespace ab {
 namespace {
 
 void walk_step(Replica& replica, const DeviceBatch& batch) {
-  replica.forward_backward(batch, {});
-  replica.gradient_norm();
-  replica.update(0.0, 1.0f);
+  replica.begin_step(0, 0.0);
+  replica.forward_backward(batch, nullptr);
+  replica.update();
 }
 
 // What a border holds besides the two layouts, which the store's own change accounts for: the

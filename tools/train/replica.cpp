@@ -1,8 +1,12 @@
 #include "tools/train/replica.h"
 
+#include <cmath>
+#include <cstddef>
+
 #include "engine/inspection.h"
 #include "engine/ops/loss.h"
 #include "engine/ranges.h"
+#include "kernels/gradient_scale.h"
 #include "models/initialise.h"
 
 namespace ab {
@@ -10,6 +14,16 @@ namespace {
 
 // Operations of a step draw from numbered streams; so many belong to each step.
 constexpr uint64_t kStreamsPerStep = 1 << 12;
+
+// A step's way in and out, in device memory.
+struct StepMemory {
+  uint64_t random_origin;  // in
+  double squares;          // out: of the gradients
+  float loss;              // out
+  GradientScale scale;     // what follows from both
+};
+
+#define AB_AT(member) step_.data().plus_bytes(offsetof(StepMemory, member))
 
 std::unique_ptr<Model> laid_out(const Config& config, ParameterStore& store) {
   std::unique_ptr<Model> model = make_model(model_settings(config), store);
@@ -30,7 +44,9 @@ Replica::Replica(const Config& config, const Resolved&, Device& on)
       border(on),
       dtype_(precision_of(config)),
       seed_(config.train.seed),
-      label_smoothing_(static_cast<float>(config.train.label_smoothing)) {
+      label_smoothing_(static_cast<float>(config.train.label_smoothing)),
+      clip_norm_(config.train.clip_norm),
+      step_(on, sizeof(StepMemory)) {
   for (FactoredWeight* weight : factorable) weight->forward = forward_of(config);
   if (device.kind() == DeviceKind::kDry) return;
   initialise(
@@ -44,6 +60,7 @@ Context Replica::context(Arena& memory, bool training) {
   context.training = training;
   context.dtype = dtype_;
   context.random.seed = seed_;
+  context.random_origin = AB_AT(random_origin);
   return context;
 }
 
@@ -53,44 +70,47 @@ Tensor Replica::loss_of(Context& context, const DeviceBatch& batch) {
   return cross_entropy(context, logits, batch.labels(), label_smoothing_);
 }
 
-double Replica::forward_backward(const DeviceBatch& batch, const StepInput& input) {
+void Replica::begin_step(int64_t step, double lr) {
+  const uint64_t origin = static_cast<uint64_t>(step) * kStreamsPerStep;
+  device.runtime().copy_to_device(device.stream(), AB_AT(random_origin), &origin, sizeof origin);
+  adamw.begin_step(device.stream(), lr);
+}
+
+void Replica::forward_backward(const DeviceBatch& batch, ReplicaSum* statistics) {
   Context pass = context(arena, true);
   pass.tape = &tape;
-  pass.statistics = input.statistics;
-  pass.random.stream = static_cast<uint64_t>(input.step) * kStreamsPerStep;
+  pass.statistics = statistics;
   pass.first_sample = batch.first_sample();
-  Tensor value;
   {
     const Range range(device.runtime(), "forward");
-    value = loss_of(pass, batch);
+    const Tensor value = loss_of(pass, batch);
+    device.runtime().copy(pass.stream, AB_AT(loss), value.data(), sizeof(float));
   }
-  {
-    const Range range(device.runtime(), "backward");
-    tape.backward();
-  }
-  float loss = 0.0f;
-  device.runtime().copy_to_host(pass.stream, &loss, value.data(), sizeof loss);
-  return loss;
+  const Range range(device.runtime(), "backward");
+  tape.backward(&device.runtime());
 }
 
-double Replica::gradient_norm() {
-  Context pass = context(arena, false);
-  return ab::gradient_norm(pass, store.gradients());
-}
-
-void Replica::update(double lr, float gradient_scale) {
+void Replica::update() {
   const Range range(device.runtime(), "update");
-  adamw.step(device.stream(), lr, gradient_scale);
-  store.refresh_compute(device.stream());
+  Context pass = context(arena, false);
+  gradient_squares(pass, store.gradients(), AB_AT(squares));
+  gradient_scale(pass.stream, AB_AT(squares), AB_AT(loss), clip_norm_, AB_AT(scale));
+  adamw.step(pass.stream, AB_AT(scale));
+  store.refresh_compute(pass.stream);
   arena.end_step();
 }
 
-std::string Replica::first_non_finite_layer(const DeviceBatch& batch, const StepInput& input) {
+StepResult Replica::result() {
+  StepMemory memory{};
+  device.runtime().copy_to_host(device.stream(), &memory, step_.data(), sizeof memory);
+  return {memory.loss, std::sqrt(memory.squares)};
+}
+
+std::string Replica::first_non_finite_layer(const DeviceBatch& batch) {
   std::string found;
   Arena memory(device);
   Context pass = context(memory, true);
   pass.statistics = nullptr;  // the other ranks may not be looking
-  pass.random.stream = static_cast<uint64_t>(input.step) * kStreamsPerStep;
   pass.first_sample = batch.first_sample();
   const auto look = [&](const std::string& name, const Tensor& t) {
     if (!found.empty() || !t) return;

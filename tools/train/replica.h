@@ -10,10 +10,10 @@
 
 namespace ab {
 
-// What differs from step to step.
-struct StepInput {
-  int64_t step = 0;                  // random numbers are drawn from (seed, step)
-  ReplicaSum* statistics = nullptr;  // synchronised batch norm
+// What a step found out.
+struct StepResult {
+  double loss = 0.0;       // the batch's mean
+  double grad_norm = 0.0;  // global L2 norm of the averaged gradients
 };
 
 class Replica {
@@ -21,16 +21,21 @@ class Replica {
   // Registers, lays out and initialises the model.
   Replica(const Config& config, const Resolved& resolved, Device& device);
 
-  // Forward, loss and backward of a batch: leaves gradients in store.gradients() and returns the
-  // batch's mean loss. The listener set on `tape` hears of each complete gradient.
-  double forward_backward(const DeviceBatch& batch, const StepInput& input);
-  // Global L2 norm of the gradients as they stand (averaged by now).
-  double gradient_norm();
-  // AdamW with gradients times `gradient_scale`; ends the step.
-  void update(double lr, float gradient_scale);
+  // What differs from step to step goes to the device: random numbers are drawn from (seed, step),
+  // and the update has its learning rate. The two calls after it lay the same work on the device in
+  // every step of a phase.
+  void begin_step(int64_t step, double lr);
+  // Forward, loss and backward of a batch: leaves gradients in store.gradients(). The listener set
+  // on `tape` hears of each complete gradient. statistics: of synchronised batch norm, or null.
+  void forward_backward(const DeviceBatch& batch, ReplicaSum* statistics);
+  // Clips the gradients as they stand (averaged by now) and updates by AdamW, unless they or the
+  // loss are not finite: then nothing changes.
+  void update();
+  // Waits for the device. A loss or norm that is not finite is the caller's to act upon.
+  StepResult result();
 
   // The first layer whose output is not finite for this batch, in words; empty when all are finite.
-  std::string first_non_finite_layer(const DeviceBatch& batch, const StepInput& input);
+  std::string first_non_finite_layer(const DeviceBatch& batch);
 
   // A content hash of each, equal on replicas that are equal.
   std::vector<uint64_t> hashes_of(const std::vector<const Parameter*>& parameters);
@@ -57,6 +62,8 @@ class Replica {
   DType dtype_;
   uint64_t seed_;
   float label_smoothing_;
+  double clip_norm_;
+  Buffer step_;  // StepMemory
 };
 
 }  // namespace ab

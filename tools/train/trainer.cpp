@@ -2,20 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 
 #include "distributed/groups.h"
-#include "engine/error.h"
-#include "engine/ranges.h"
 #include "tools/train/config_check.h"
 
 namespace ab {
 namespace {
-
-double now() {
-  using namespace std::chrono;
-  return duration<double>(steady_clock::now().time_since_epoch()).count();
-}
 
 const TrainerInput& checked(const TrainerInput& in) {
   check_same_config(in.config, in.world);
@@ -40,6 +32,11 @@ GroupPlace place_of(const TrainerInput& in, Communicator* group) {
 
 }  // namespace
 
+double Trainer::now() {
+  using namespace std::chrono;
+  return duration<double>(steady_clock::now().time_since_epoch()).count();
+}
+
 Trainer::Trainer(const TrainerInput& input)
     : in_(checked(input)),
       plan_(make_run_plan(in_.config, in_.resolved)),
@@ -55,6 +52,10 @@ Trainer::Trainer(const TrainerInput& input)
       evaluation_(in_.test, data_settings(in_.config, in_.resolved), replica_, in_.world),
       powersgd_(make_powersgd(in_.config, replica_, in_.world)),
       local_(in_.config, replica_, in_.world, border_.replicas()),
+      graph_(replica_, in_.world, in_.config.train.cuda_graph && !powersgd_,
+             [this](const std::string& text) {
+               if (in_.progress) in_.progress->note(text);
+             }),
       stop_(in_.config, in_.world, in_.resolved.total_steps, !in_.checkpoint_folder.empty()) {
   result_.params_full = result_.params_now = replica_.full_elements;
 }
@@ -67,6 +68,7 @@ TrainingResult Trainer::run() {
   result_.images_per_s = step_seconds_ > 0.0 ? static_cast<double>(timed_steps_) *
                                                    in_.resolved.global_batch / step_seconds_
                                              : 0.0;
+  result_.graph_steps = graph_.launches();
   result_.peak_device_bytes = in_.device.memory().peak_bytes;
   return result_;
 }
@@ -128,6 +130,7 @@ Communicator& Trainer::gradient_communicator() {
 
 void Trainer::enter_phase(const PhaseSpan& span, int64_t step) {
   span_ = span;
+  graph_.begin_phase();
   if (span.phase == StepPhase::kAb && step == span.from) decompose();
   Communicator& communicator = gradient_communicator();
   reducer_.reset();
@@ -154,52 +157,6 @@ void Trainer::decompose() {
   result_.params_now = replica_.present_elements();
 }
 
-void Trainer::train_step(int64_t step) {
-  const Range range(in_.device.runtime(), name_of(span_.phase));
-  const double begin = now();
-  const StepInput input{step, statistics_.get()};
-  StepRecord record;
-  {
-    const auto span = timed("load", step);
-    batch_.upload(next_batch());
-  }
-  {
-    const auto span = timed("forward and backward", step);
-    exchange_->begin_step();
-    record.loss = replica_.forward_backward(batch_, input);
-  }
-  {
-    const auto span = timed("wait for gradients", step);
-    record.comm_wait_s = exchange_->finish_step();
-  }
-  const auto updating = timed("update", step);
-  record.grad_norm = replica_.gradient_norm();
-  if (!std::isfinite(record.loss) || !std::isfinite(record.grad_norm))
-    stop_non_finite(step, record.loss, input);
-  const double clip = in_.config.train.clip_norm;
-  const bool clipped = clip > 0.0 && record.grad_norm > clip;
-  record.lr = learning_rate(lr_settings(in_.config, in_.resolved), step,
-                            steps_since_border(plan_.spans, step));
-  replica_.update(record.lr, clipped ? static_cast<float>(clip / (record.grad_norm + 1e-6)) : 1.0f);
-  record.step = step + 1;
-  record.step_s = last_step_s_ = now() - begin;
-  if (step > 0) {  // the first step lays out memory and builds primitives
-    step_seconds_ += record.step_s;
-    ++timed_steps_;
-  }
-  if (record.step % in_.config.train.log_every == 0 || record.step == in_.resolved.total_steps)
-    log_step(record);
-}
-
-const HostBatch& Trainer::next_batch() {
-  const HostBatch& batch = loader_.next();
-  if (batch.skipped > 0 && skipped_ == 0 && in_.progress)
-    in_.progress->note("warning: another image stands in for the first that does not decode: " +
-                       batch.first_skipped);
-  skipped_ += batch.skipped;
-  return batch;
-}
-
 void Trainer::leave_phase(const PhaseSpan& span) {
   if (span.phase == StepPhase::kCompressed) {
     border_.average_statistics();
@@ -207,32 +164,12 @@ void Trainer::leave_phase(const PhaseSpan& span) {
   }
   if (span.phase != StepPhase::kAb) return;
   const auto timing = timed("merge", span.to);
+  graph_.begin_phase();
   border_.merge();
 }
 
 Timeline::Span Trainer::timed(const char* what, int64_t step) {
   return {in_.timeline ? *in_.timeline : no_timeline_, what, step};
-}
-
-void Trainer::log_step(StepRecord record) {
-  Communicator& communicator = gradient_communicator();
-  communicator.all_reduce(Purpose::kMetrics, &record.loss, 1, DType::kFloat64);
-  record.loss /= communicator.size();
-  if (!in_.folder) return;
-  record.epoch = static_cast<double>(record.step) / in_.resolved.steps_per_epoch;
-  record.phase = name_of(span_.phase);
-  record.cycle = span_.cycle;
-  record.images_per_s = in_.resolved.global_batch / record.step_s;
-  in_.folder->write_step(record);
-  ProgressState state;
-  state.step = record.step;
-  state.total = in_.resolved.total_steps;
-  state.phase = record.phase;
-  state.cycle = record.cycle;
-  state.loss = record.loss;
-  state.lr = record.lr;
-  state.images_per_s = record.images_per_s;
-  in_.progress->update(state);
 }
 
 // Of the weights that a merge or an average has just left, or would leave if it came now.
@@ -298,28 +235,6 @@ bool Trainer::save(int64_t completed) {
                        problem + "; the one before is kept");
   stop_.checkpoint_took(now() - begin);
   return saved;
-}
-
-// Every rank that averages gradients together sees the same sum, so all of them come here. The
-// first whose own batch went wrong tells what it found; the others wait for it to end the run.
-void Trainer::stop_non_finite(int64_t step, double loss, const StepInput& input) {
-  const std::string layer = replica_.first_non_finite_layer(batch_, input);
-  Communicator& together = gradient_communicator();
-  std::vector<double> found(static_cast<size_t>(together.size()), 0.0);
-  found[static_cast<size_t>(together.rank())] = layer.empty() ? 0.0 : 1.0;
-  together.all_reduce(Purpose::kMetrics, found.data(), together.size(), DType::kFloat64);
-  const auto first_found = std::find(found.begin(), found.end(), 1.0);
-  const auto speaker = first_found == found.end() ? 0 : first_found - found.begin();
-  if (together.rank() != speaker)
-    together.all_reduce(Purpose::kMetrics, found.data(), 1, DType::kFloat64);
-  const std::string where = "step " + std::to_string(step + 1) + ", phase " + name_of(span_.phase) +
-                            ", rank " + std::to_string(in_.world.rank());
-  const std::string what =
-      std::isfinite(loss) ? "a gradient is not finite" : "the loss is not finite";
-  const std::string first =
-      layer.empty() ? "every layer's output here is finite" : "first concerned: " + layer;
-  throw NonFiniteError(what + " at " + where + "; " + first +
-                       "; a lower adamw.lr or train.clip_norm may help");
 }
 
 }  // namespace ab

@@ -12,6 +12,7 @@
 #include "tools/train/phase_border.h"
 #include "tools/train/progress.h"
 #include "tools/train/run_plan.h"
+#include "tools/train/step_graph.h"
 #include "tools/train/stop_request.h"
 #include "tools/train/timeline.h"
 
@@ -38,6 +39,7 @@ struct TrainingResult {
   std::vector<std::vector<int64_t>> layer_ranks;
   int64_t skipped_train_samples = 0, skipped_eval_images = 0;  // of all ranks; did not decode
   double images_per_s = 0.0;
+  int64_t graph_steps = 0;  // of those that ran as a recorded graph
   size_t peak_device_bytes = 0;
   int64_t steps = 0;  // completed
   std::string
@@ -51,10 +53,14 @@ class Trainer {
   Replica& replica() { return replica_; }
 
  private:
+  static double now();  // seconds
   int64_t resume();
   void enter_phase(const PhaseSpan& span, int64_t step);
   void decompose();
   void train_step(int64_t step);
+  void lay_out_step(int64_t step);
+  void send_batch(int64_t step);
+  void send_ahead(int64_t step);
   void leave_phase(const PhaseSpan& span);
   bool run_span(const PhaseSpan& span, int64_t first);
   void evaluate(int64_t completed);
@@ -63,9 +69,9 @@ class Trainer {
   bool checkpoint_due(int64_t completed) const;
   CheckpointParts checkpoint_parts(StepPhase phase, bool factored);
   Timeline::Span timed(const char* what, int64_t step);
-  const HostBatch& next_batch();
+  void count_skipped();
   void log_step(StepRecord record);
-  [[noreturn]] void stop_non_finite(int64_t step, double loss, const StepInput& input);
+  [[noreturn]] void stop_non_finite(int64_t step, double loss);
   Communicator& gradient_communicator();
 
   TrainerInput in_;
@@ -80,6 +86,10 @@ class Trainer {
   Evaluation evaluation_;
   std::unique_ptr<PowerSgd> powersgd_;  // method powersgd
   LocalAverage local_;
+  int64_t sent_ = -1;  // the step whose batch is on its way
+  int64_t sent_skipped_ = 0;
+  std::string sent_first_skipped_;
+  StepGraph graph_;
   std::unique_ptr<GradientReducer> reducer_;
   GradientExchange* exchange_ = nullptr;  // of this phase: one of the above
   std::unique_ptr<BatchStatistics> statistics_;
