@@ -110,6 +110,7 @@ bool Communicator::agree(bool mine) {
   CollectiveCall call;
   call.purpose = Purpose::kHash;
   call.phase = ledger_->phase();
+  call.step = ledger_->step();
   call.elements = 1;
   call.dtype = DType::kInt64;
   call.values = &votes;
