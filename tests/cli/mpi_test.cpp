@@ -1,6 +1,9 @@
 // Bad input on four ranks of mpirun: the exit code is mpirun's too, our line stands once among what
 // mpirun says, and no process stays.
+#include <nlohmann/json.hpp>
+
 #include "tests/cli/bad_data.h"
+#include "tests/train/random_config.h"
 
 using namespace ab::test;
 
@@ -52,4 +55,33 @@ TEST_CASE("a run that ends well leaves the files and no error") {
   CHECK(error_lines(outcome).empty());
   CHECK(fs::exists(folder / "run/summary.json"));
   CHECK(processes_naming(run) == 0);
+}
+
+TEST_CASE("the ledger of MPI ranks equals the plan, for settings drawn at random") {
+  // Ranks of one machine are one node. tiny_config's model and data, the draw's settings.
+  const auto [index, method] =
+      GENERATE(table<uint64_t, std::string>({{101, "ab"}, {102, "powersgd"}, {103, "local-sgd"}}));
+  const ab::DrawnRun drawn = ab::draw_run(index, method, 4);
+  INFO(drawn.text());
+  const TempDir folder;
+  const std::string run = (folder / "run").string();
+  std::vector<std::string> settings = {"--config", tiny_config(folder)};
+  for (const std::string& setting : drawn.settings)
+    settings.insert(settings.end(), {"--set", setting});
+  std::vector<std::string> train = {"train", "--out", run};
+  train.insert(train.end(), settings.begin(), settings.end());
+  const Outcome trained = abtrain(train, {.mpi_ranks = 4});
+  INFO(trained.err);
+  REQUIRE(trained.exit == 0);
+  std::vector<std::string> plan = {"plan", "--nodes",      "1", "--ranks-per-node",
+                                   "4",    "--ranks-from", run, "--json"};
+  plan.insert(plan.end(), settings.begin(), settings.end());
+  const Outcome planned = abtrain(plan);
+  INFO(planned.err);
+  REQUIRE(planned.exit == 0);
+  std::ifstream file(run + "/ledger.json");
+  const auto ledger = nlohmann::json::parse(file), json = nlohmann::json::parse(planned.out);
+  CHECK(ledger.at("entries").size() > 5);
+  CHECK(ledger.at("entries") == json.at("entries"));
+  CHECK(ledger.at("total_sent_bytes") == json.at("total_sent_bytes"));
 }

@@ -1,8 +1,10 @@
 // Plan and ledger are two ways to the same number: they must agree in every entry, to the byte.
 #include <iterator>
+#include <set>
 #include <sstream>
 
 #include "tests/catch.h"
+#include "tests/train/random_config.h"
 #include "tests/train/run_fixture.h"
 
 using namespace ab;
@@ -108,4 +110,21 @@ TEST_CASE(
   // Asked after steps 4, 8 and not 12, the end; 4 lies in an AB phase (4..7), 8 in a rebound. Eight
   // bytes, over four ranks 2 (n-1) times.
   REQUIRE(in_groups == 2 * 3 * 8);
+}
+
+TEST_CASE("the ledger equals the plan: 24 configurations drawn at random", "[random]") {
+  std::set<std::string> different, used;
+  for (uint64_t index = 0; index < 24; ++index) {
+    const DrawnRun drawn = draw_run(index);
+    INFO("draw " << index << ": " << drawn.text());
+    check_plan(tiny_config(drawn.model, drawn.settings), drawn.world, drawn.ranks_per_node);
+    different.insert(drawn.text());
+    used.insert(drawn.settings.begin(), drawn.settings.end());
+  }
+  CHECK(different.size() == 24);
+  for (const char* setting :
+       {"method=ddp", "method=ab", "method=ab-nogroups", "method=powersgd", "method=local-sgd",
+        "ab.merge=all", "ab.merge=learned", "ab.merge=mean_of_products", "ab.outer=nesterov",
+        "train.precision=bf16", "comm.reduce_dtype=bf16", "local_sgd.moments=average"})
+    CHECK(used.count(setting) == 1);
 }

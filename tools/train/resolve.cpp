@@ -90,6 +90,10 @@ void check_combinations(const Config& config) {
   if (config.ab.compat.moments && config.ab.moments != "zero")
     throw ConfigError("ab.moments: found \"" + config.ab.moments +
                       "\" with ab.compat.moments, which has its own rule; leave one of them out");
+  if (config.ab.compat.moments && config.ab.guard)
+    throw ConfigError(
+        "ab.guard: found true with ab.compat.moments, under which nobody averages the moments of a "
+        "layer that stays dense, so that its replicas would drift; leave one of them out");
 }
 
 }  // namespace
