@@ -181,6 +181,14 @@ TEST_CASE("convolution: small maps and covered maps agree with float64", "[convo
   check_all({17, 1, 1, 65, 33, 1, 1, 1, 0});
 }
 
+TEST_CASE("convolution: maps smaller than the kernel agree with float64", "[convolution]") {
+  // What a ResNet's last stages see of small images: taps that touch nothing but padding.
+  for (const int64_t side : {1, 2, 3})
+    for (const int64_t stride : {1, 2})
+      for (const int64_t in : {4, 16, 32})
+        for (const int64_t out : {8, 32}) check_all({4, side, side, in, out, 3, 3, stride, 1});
+}
+
 TEST_CASE("convolution: a repeated step takes no memory, a dry one touches none", "[convolution]") {
   const ConvolutionShape s{2, 4, 4, 32, 32, 3, 3, 1, 1};
   for (const DeviceKind kind : {DeviceKind::kHost, DeviceKind::kDry}) {
