@@ -48,7 +48,8 @@ TEST_CASE("every command explains its flags") {
 }
 
 TEST_CASE("usage errors name what was typed and what would work") {
-  CHECK(holds(refusal({"trian"}), {"\"trian\"", "train, eval, plan, report, convert, doctor", "--help"}));
+  CHECK(holds(refusal({"trian"}),
+              {"\"trian\"", "train, eval, plan, report, convert, doctor", "--help"}));
   CHECK(holds(refusal({"train"}), {"--config is required", "abtrain train --help"}));
   CHECK(holds(refusal({"train", "--config", "a", "--local-rank", "4"}),
               {"unknown flag --local-rank", "nearest known flag is --local-ranks"}));
