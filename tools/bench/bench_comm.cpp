@@ -113,7 +113,7 @@ void print(const std::vector<Row>& rows, const Communicator& world, int ranks_pe
   std::printf("%s\n", all.dump(1).c_str());
 }
 
-int run(const CommOptions& options) {
+int measure_on_ranks(const CommOptions& options) {
   return run_on_ranks(options.local_ranks, 600.0, [&](Communicator& world, const RankPlace& place) {
     std::vector<Row> rows;
     if (world.size() < 2)
@@ -134,13 +134,10 @@ int run(const CommOptions& options) {
   });
 }
 
-}  // namespace
-}  // namespace ab
-
-int main(int argc, char** argv) {
-  ab::CommOptions options;
+int run(int argc, char** argv) {
+  CommOptions options;
   CLI::App app("bench_comm: bus bandwidth of collectives, per communicator and size");
-  app.set_version_flag("--version", ab::version_text());
+  app.set_version_flag("--version", version_text());
   app.add_option("--local-ranks", options.local_ranks, "ranks as threads of this process")
       ->check(CLI::Range(1, 4096))
       ->type_name("N");
@@ -164,9 +161,15 @@ int main(int argc, char** argv) {
   } catch (const CLI::Success& end) {
     return app.exit(end);
   } catch (const CLI::ParseError& error) {
-    return ab::run_alone([&]() -> int {
-      throw ab::ConfigError(error.what() + std::string("; see bench_comm --help"));
-    });
+    return run_alone(
+        [&]() -> int { throw ConfigError(error.what() + std::string("; see bench_comm --help")); });
   }
-  return ab::run(options);
+  return measure_on_ranks(options);
+}
+
+}  // namespace
+}  // namespace ab
+
+int main(int argc, char** argv) {
+  return ab::guarded([&] { return ab::run(argc, argv); });
 }
