@@ -16,6 +16,7 @@
 #define STBI_NO_STDIO
 #define STBI_NO_LINEAR
 #define STBI_NO_HDR
+#define STBI_NO_FAILURE_STRINGS  // one of them is put together in memory that threads share
 #include <stb/stb_image.h>
 
 namespace ab {
@@ -91,12 +92,13 @@ void decode_image(std::span<const uint8_t> bytes, const std::string& file, Image
   const int size = static_cast<int>(bytes.size());
   int width = 0, height = 0, stored_channels = 0;
   if (!stbi_info_from_memory(bytes.data(), size, &width, &height, &stored_channels))
-    fail(file, std::string("cannot be decoded: ") + stbi_failure_reason());
+    fail(file, "cannot be decoded: damaged, or a kind of JPEG or PNG that stb_image does not read");
   check_size(file, width, height, bytes.size());
   const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
       stbi_load_from_memory(bytes.data(), size, &width, &height, &stored_channels, 3),
       stbi_image_free);
-  if (!pixels) fail(file, std::string("cannot be decoded: ") + stbi_failure_reason());
+  if (!pixels)
+    fail(file, "cannot be decoded: damaged, or a kind of JPEG or PNG that stb_image does not read");
   image.height = height;
   image.width = width;
   image.channels = 3;

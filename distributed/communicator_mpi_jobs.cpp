@@ -1,6 +1,8 @@
 #include "distributed/communicator_mpi_jobs.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "distributed/communicator_mpi_watch.h"
@@ -105,6 +107,22 @@ bool RingJob::move() {
   }
   while (sent_ < posted_ && oldest_has_left()) moved = true;
   return moved;
+}
+
+// A receive that already has its partner cannot be cancelled, but ends by itself: its data is
+// there.
+void RingJob::give_up() {
+  constexpr std::chrono::milliseconds kPatience{500};
+  const auto begin = std::chrono::steady_clock::now();
+  for (; taken_ < expected_; ++taken_) {
+    MPI_Request& request = incoming_[taken_ % kWindow];
+    if (request == MPI_REQUEST_NULL) continue;
+    MPI_Cancel(&request);
+    int ended = 0;
+    while (MPI_Test(&request, &ended, MPI_STATUS_IGNORE) == MPI_SUCCESS && !ended &&
+           std::chrono::steady_clock::now() - begin < kPatience)
+      std::this_thread::yield();
+  }
 }
 
 bool RingJob::oldest_has_left() {

@@ -38,6 +38,7 @@ class RingJob : public ProgressJob {
           std::string what, RankWatch& watch);
   bool advance() override;
   bool finished() const override;
+  void give_up() override;
 
  private:
   bool move();

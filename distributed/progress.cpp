@@ -134,6 +134,7 @@ void ProgressThread::wait_for_work(State& state, std::unique_lock<std::mutex>& l
 // Ends all jobs with `reason`; the mutex is held.
 void ProgressThread::end_jobs(State& state, const std::string& reason) {
   for (const auto& job : state.jobs) {
+    job->give_up();
     job->error_ = reason;
     job->ended_ = true;
   }

@@ -18,6 +18,8 @@ class ProgressJob {
   // thread's willingness to run more: after an error the ranks no longer agree on what comes next.
   virtual bool advance() = 0;
   virtual bool finished() const = 0;
+  // The job ends unfinished: afterwards nothing may write to the caller's memory any more.
+  virtual void give_up() {}
 
  private:
   friend class ProgressThread;
