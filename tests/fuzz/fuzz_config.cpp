@@ -9,8 +9,7 @@ namespace ab::fuzz {
 bool read_untrusted(std::span<const uint8_t> bytes) {
   try {
     const std::string text(bytes.begin(), bytes.end());
-    const Config config =
-        with_model_defaults(parse_config(parse_json_text(text, "fuzzed"), "fuzzed"));
+    const Config config = complete_config(parse_json_text(text, "fuzzed"), "fuzzed");
     const Json written = to_json(config);
     ensure(to_json(parse_config(written, "written")) == written,
            "settings changed by a round trip");

@@ -138,6 +138,24 @@ TEST_CASE("ill-typed values and values out of range say what would work") {
   for (const Refusal& refusal : refusals) check_refusal(refusal);
 }
 
+TEST_CASE("what does not fit together names the file, or the flag that set it") {
+  ScratchFolder scratch;
+  const std::string file = scratch / "vgg.json";
+  write_file(file, R"({"model": {"name": "vgg16"}})");
+  const auto message = [&](const std::vector<Setting>& settings) -> std::string {
+    try {
+      load_config(file, settings);
+    } catch (const ConfigError& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  CHECK(message({}) == "accepted");
+  CHECK(message({set("model.image", "28")}).find("--set model.image: found 28") == 0);
+  write_file(file, R"({"model": {"name": "vgg16", "image": 28}})");
+  CHECK(message({}).find(file + ": model.image: found 28") == 0);
+}
+
 TEST_CASE("files that cannot be read are named") {
   ScratchFolder scratch;
   for (const std::string& file : {scratch / "absent.json", scratch.path().string()}) {

@@ -56,7 +56,7 @@ TEST_CASE("a rank that drifts inside its group is named with the tensor") {
 }
 
 TEST_CASE("a frozen factor that changed in one group is found before the merge") {
-  const auto texts = told([](Rank& rank, PhaseBorder& border, Communicator&, Communicator&) {
+  const auto texts = told([](Rank&, PhaseBorder& border, Communicator&, Communicator&) {
     border.replicas().before_merge();
   });
   CHECK(texts == std::vector<std::string>(4));  // nothing was disturbed

@@ -142,22 +142,13 @@ int run(int argc, char** argv) {
   CLI::App app{
       "Times AB-training's own work on one rank: group steps beside the full-rank step,\n"
       "decomposing and merging all layers, and the borders' share of a run."};
-  app.add_option("--model", options.model, "vgg16, resnet18, resnet34, resnet50, vit, mini-vit");
-  app.add_option("--batch", options.batch, "images of a step")->check(CLI::PositiveNumber);
-  app.add_option("--precision", options.precision, "fp32 or bf16");
-  app.add_option("--device", options.device, "host or cuda")
-      ->check(CLI::IsMember({"host", "cuda"}));
+  add_step_options(app, options);
   app.add_option("--keep", options.keep, "kept rank as a share of full rank")
       ->check(CLI::Range(0.0, 1.0));
   app.add_option("--group-size", options.group_size, "ranks that share the layers of a border")
       ->check(CLI::PositiveNumber);
   app.add_option("--steps", options.steps, "steps of the run whose share is told")
       ->check(CLI::PositiveNumber);
-  app.add_option("--set", options.settings, "another size or ab.key, for example ab.svd=full");
-  app.add_option("--threads", options.threads, "OpenMP threads (default: the cores allowed)");
-  app.add_option("--seconds", options.seconds, "how long to measure each kind of step");
-  app.add_flag("--json", options.json, "one JSON object on stdout");
-  app.set_version_flag("--version", version_text());
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -94,18 +94,9 @@ int run(int argc, char** argv) {
       "Times whole training steps on one rank and prints their share of the GEMM ceiling that\n"
       "the same threads reach in the same process."};
   int image = 0, classes = 0;
-  app.add_option("--model", options.model, "vgg16, resnet18, resnet34, resnet50, vit, mini-vit");
-  app.add_option("--batch", options.batch, "images of a step")->check(CLI::PositiveNumber);
-  app.add_option("--precision", options.precision, "fp32 or bf16");
-  app.add_option("--device", options.device, "host or cuda")
-      ->check(CLI::IsMember({"host", "cuda"}));
+  add_step_options(app, options);
   app.add_option("--image", image, "side of the images (default: the paper's)");
   app.add_option("--classes", classes, "classes (default: the paper's)");
-  app.add_option("--set", options.settings, "another size, for example model.width=0.25");
-  app.add_option("--threads", options.threads, "OpenMP threads (default: the cores allowed)");
-  app.add_option("--seconds", options.seconds, "how long to measure");
-  app.add_flag("--json", options.json, "one JSON object on stdout");
-  app.set_version_flag("--version", version_text());
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "distributed/launch.h"
+#include "tools/train/options.h"
 
 namespace ab {
 namespace {
@@ -36,6 +37,20 @@ HostBatch random_batch(const Config& config, int64_t count) {
 
 }  // namespace
 
+void add_step_options(CLI::App& app, StepOptions& options) {
+  app.add_option("--model", options.model, "vgg16, resnet18, resnet34, resnet50, vit, mini-vit");
+  app.add_option("--batch", options.batch, "images of a step")->check(CLI::PositiveNumber);
+  app.add_option("--precision", options.precision, "fp32 or bf16");
+  app.add_option("--device", options.device, "host or cuda")
+      ->check(CLI::IsMember({"host", "cuda"}));
+  app.add_option("--set", options.settings,
+                 "another size or setting, for example model.width=0.25 or ab.svd=full");
+  app.add_option("--threads", options.threads, "OpenMP threads (default: the cores allowed)");
+  app.add_option("--seconds", options.seconds, "how long to measure each kind of step");
+  app.add_flag("--json", options.json, "one JSON object on stdout");
+  app.set_version_flag("--version", version_text());
+}
+
 Config config_of(const StepOptions& options) {
   Json tree = {{"model", {{"name", options.model}}},
                {"data", {{"format", "synthetic"}, {"local_batch", options.batch}}},
@@ -48,7 +63,7 @@ Config config_of(const StepOptions& options) {
                         "--set " + text});
     apply_setting(tree, settings.back());
   }
-  return with_model_defaults(parse_config(tree, "the command line", settings));
+  return complete_config(tree, "the command line", settings);
 }
 
 std::unique_ptr<Device> device_of(const StepOptions& options, const Config& config) {

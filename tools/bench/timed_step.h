@@ -1,5 +1,6 @@
 // A training step of one rank on made-up images, as bench_step and bench_ab time it.
 #pragma once
+#include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
 #include <vector>
@@ -17,6 +18,8 @@ struct StepOptions {
   std::vector<std::string> settings;  // further model.key=value
   bool json = false;
 };
+
+void add_step_options(CLI::App& app, StepOptions& options);
 
 // The paper's sizes with the options' settings laid over them.
 Config config_of(const StepOptions& options);

@@ -18,7 +18,7 @@ struct Scales {
 };
 
 std::string place(double share) {
-  return format("%.1f", kPlane * share);
+  return text_of("%.1f", kPlane * share);
 }
 
 Scales scales_of(const Chart& chart) {
@@ -87,7 +87,7 @@ std::string curve_svg(const Curve& curve, const Scales& scales, int bins, Json& 
     if (curve.dots) dots += "M" + at + "h0";
     pen_down = true;
     xs.push_back(curve.x[i]);
-    ys.push_back(std::strtod(format("%.6g", curve.y[i]).c_str(), nullptr));
+    ys.push_back(std::strtod(text_of("%.6g", curve.y[i]).c_str(), nullptr));
   }
   if (curve.told) told.push_back({{"name", curve.name}, {"css", curve.css}, {"x", xs}, {"y", ys}});
   if (line.empty()) return "";
@@ -99,11 +99,11 @@ std::string curve_svg(const Curve& curve, const Scales& scales, int bins, Json& 
 std::string labels(const Chart& chart, const Scales& scales) {
   std::string text = "<div class=\"ys\" aria-hidden=\"true\">";
   for (const double tick : scales.y.ticks(5))
-    text += "<span style=\"top:" + format("%.2f", 100.0 * (1.0 - scales.y.at(tick))) + "%\">" +
+    text += "<span style=\"top:" + text_of("%.2f", 100.0 * (1.0 - scales.y.at(tick))) + "%\">" +
             tick_text(tick) + "</span>";
   text += "</div><div class=\"xs\" aria-hidden=\"true\">";
   for (const double tick : scales.x.ticks(chart.small ? 3 : 5))
-    text += "<span style=\"left:" + format("%.2f", 100.0 * scales.x.at(tick)) + "%\">" +
+    text += "<span style=\"left:" + text_of("%.2f", 100.0 * scales.x.at(tick)) + "%\">" +
             tick_text(tick) + "</span>";
   return text + "</div><div class=\"xt\">" + escape(chart.x.title) + "</div>";
 }
@@ -129,7 +129,7 @@ void cut_spikes(Chart& chart) {
   chart.y.high = most;
   if (!(largest > Scale::rounded(0.0, most).high())) return;
   chart.note += (chart.note.empty() ? "" : " ") +
-                format("Cut above 99.5 %% of the values; the largest is %.4g.", largest);
+                text_of("Cut above 99.5 %% of the values; the largest is %.4g.", largest);
 }
 
 std::string chart_html(const Chart& chart) {

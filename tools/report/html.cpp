@@ -1,7 +1,6 @@
 #include "tools/report/html.h"
 
 #include <cmath>
-#include <cstdarg>
 #include <cstdio>
 
 #include "tools/train/file_write.h"
@@ -38,15 +37,6 @@ std::string escape(const std::string& text) {
   return out;
 }
 
-std::string format(const char* pattern, ...) {
-  char line[512];
-  va_list arguments;
-  va_start(arguments, pattern);
-  std::vsnprintf(line, sizeof line, pattern, arguments);
-  va_end(arguments);
-  return line;
-}
-
 std::string script_json(const Json& value) {
   std::string out;
   for (const char c : json_text(value))
@@ -58,23 +48,23 @@ std::string script_json(const Json& value) {
 }
 
 std::string number(double value) {
-  return std::isfinite(value) ? format("%.4g", value) : kDash;
+  return std::isfinite(value) ? text_of("%.4g", value) : kDash;
 }
 
 std::string percent(double share, int digits) {
-  return std::isfinite(share) ? format("%.*f %%", digits, 100.0 * share) : kDash;
+  return std::isfinite(share) ? text_of("%.*f %%", digits, 100.0 * share) : kDash;
 }
 
 std::string ratio(double value) {
-  return std::isfinite(value) ? format("%.2f : 1", value) : kDash;
+  return std::isfinite(value) ? text_of("%.2f : 1", value) : kDash;
 }
 
 std::string count(double value) {
-  return std::isfinite(value) ? format("%.0f", value) : kDash;
+  return std::isfinite(value) ? text_of("%.0f", value) : kDash;
 }
 
 std::string milliseconds(double seconds) {
-  return std::isfinite(seconds) ? format("%.2f", 1e3 * seconds) : kDash;
+  return std::isfinite(seconds) ? text_of("%.2f", 1e3 * seconds) : kDash;
 }
 
 std::string bytes(double count) {

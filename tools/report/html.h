@@ -5,11 +5,11 @@
 #include <vector>
 
 #include "tools/train/config.h"
+#include "tools/train/plan_format.h"
 
 namespace ab::report {
 
 std::string escape(const std::string& text);  // & < > " '
-std::string format(const char* pattern, ...);
 // JSON inside a <script> element: "<" is written \u003c, so that no text can close the element.
 std::string script_json(const Json& value);
 

@@ -59,12 +59,12 @@ double baseline_of(const Runs& runs, const std::vector<Subject>& subjects, size_
 }
 
 std::string fixed(double value, int digits = 2) {
-  return std::isfinite(value) ? format("%.*f", digits, value) : "–";
+  return std::isfinite(value) ? text_of("%.*f", digits, value) : "–";
 }
 
 std::string signed_points(double value) {
   if (!std::isfinite(value)) return "–";
-  return (value < 0.0 ? "−" : "+") + format("%.2f", std::fabs(value));
+  return (value < 0.0 ? "−" : "+") + text_of("%.2f", std::fabs(value));
 }
 
 void add_published(Table& table, const Published& row) {
@@ -78,8 +78,8 @@ void add_ours(Table& table, const Runs& runs, const std::vector<Subject>& subjec
   const RunData& run = runs[i];
   const bool is_ddp = text_at(run.config, "/method") == "ddp";
   const double sent = number_at(run.summary, "/total_sent_bytes");
-  std::string setting = format("%.0f × %.0f", number_at(run.config, "/world"),
-                               number_at(run.config, "/resolved/local_batch"));
+  std::string setting = text_of("%.0f × %.0f", number_at(run.config, "/world"),
+                                number_at(run.config, "/resolved/local_batch"));
   if (!std::isfinite(number_at(run.config, "/world"))) setting = "–";
   std::string name = run_mark(runs, i);
   if (run.exit() != 0)

@@ -179,7 +179,7 @@ std::vector<PhaseStretch> RunData::phases() const {
 
 std::string RunData::status() const {
   std::string at = "at step " + std::to_string(last_step());
-  if (std::isfinite(total_steps())) at += format(" of %.0f", total_steps());
+  if (std::isfinite(total_steps())) at += text_of(" of %.0f", total_steps());
   const std::optional<int> code = exit();
   if (!code) return "unfinished, " + at;
   if (*code == 0) return "done";

@@ -12,7 +12,7 @@ std::string status_mark(const RunData& run) {
 }
 
 std::string seconds(double value) {
-  return std::isfinite(value) ? format("%.1f", value) : "–";
+  return std::isfinite(value) ? text_of("%.1f", value) : "–";
 }
 
 // The last evaluation where the summary is not written yet.

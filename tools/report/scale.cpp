@@ -62,13 +62,13 @@ std::vector<double> Scale::ticks(int most) const {
 
 std::string tick_text(double value) {
   const double size = std::fabs(value);
-  if (size >= 1e6) return format("%.4gM", value / 1e6);
-  if (size >= 1e4) return format("%.4gk", value / 1e3);
+  if (size >= 1e6) return text_of("%.4gM", value / 1e6);
+  if (size >= 1e4) return text_of("%.4gk", value / 1e3);
   if (size != 0.0 && size < 1e-4) {
     const double power = std::floor(std::log10(size) + 1e-9);
-    return format("%.3ge%.0f", value / std::pow(10.0, power), power);
+    return text_of("%.3ge%.0f", value / std::pow(10.0, power), power);
   }
-  return format("%.4g", value);
+  return text_of("%.4g", value);
 }
 
 std::vector<size_t> decimate(const std::vector<double>& x, const std::vector<double>& y, int bins) {

@@ -70,7 +70,7 @@ std::string bar(const std::string& phase, const Stacks& stacks, const Colours& c
   for (const auto& [purpose, sent] : parts)
     if (sent > 0.0)
       text += "<i class=\"" + colours.at(purpose) +
-              "\" style=\"width:" + format("%.3f", 100.0 * sent / longest) + "%\" title=\"" +
+              "\" style=\"width:" + text_of("%.3f", 100.0 * sent / longest) + "%\" title=\"" +
               escape(phase) + ", " + escape(purpose) + ": " + bytes(sent) + "\"></i>";
   return text + "</span><span class=\"bv\">" + bytes(total) + "</span></div>\n";
 }

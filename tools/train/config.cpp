@@ -187,11 +187,24 @@ Config parse_config(const Json& tree, const std::string& source,
   return config;
 }
 
+Config complete_config(const Json& tree, const std::string& source,
+                       const std::vector<Setting>& settings) {
+  Config config = parse_config(tree, source, settings);
+  try {
+    return with_model_defaults(std::move(config));
+  } catch (const ConfigError& error) {
+    const std::string what = error.what();
+    for (const Setting& setting : settings)
+      if (what.rfind(setting.key + ":", 0) == 0) throw ConfigError(setting.flag + " " + what);
+    throw ConfigError(source + ": " + what);
+  }
+}
+
 Config load_config(const std::string& file, const std::vector<Setting>& settings) {
   Json tree = parse_json_text(read_file(file), file);
   if (tree.is_object())
     for (const Setting& setting : settings) apply_setting(tree, setting);
-  return with_model_defaults(parse_config(tree, file, settings));
+  return complete_config(tree, file, settings);
 }
 
 std::vector<Setting> overlay_settings(const std::string& file) {

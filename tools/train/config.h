@@ -139,6 +139,9 @@ Config parse_config(const Json& tree, const std::string& source,
 // The paper's sizes for model.name (method.md sections 8 and 9); then checks that they fit
 // together.
 Config with_model_defaults(Config config);
+// Both; an error of the second names the flag or `source`, too.
+Config complete_config(const Json& tree, const std::string& source,
+                       const std::vector<Setting>& settings = {});
 
 // Every key, unset ones as null; parse_config(to_json(c)) gives c back.
 Json to_json(const Config& config);
