@@ -1,7 +1,7 @@
-// Decoding with stb_image (one public-domain header). Only the two formats that image folders hold
-// are compiled in. Marker layout of JPEG: ITU-T T.81, annex B: 0xFF, code; codes 0x01 and 0xD0-0xD9
-// stand alone, the others are followed by a two-byte big-endian length that counts itself; after a
-// scan header (0xDA) come entropy-coded bytes in which 0xFF 0x00 is a literal 0xFF.
+// Decoding with stb_image (stb_image.cpp), in the two formats that image folders hold. Marker
+// layout of JPEG: ITU-T T.81, annex B: 0xFF, code; codes 0x01 and 0xD0-0xD9 stand alone, the others
+// are followed by a two-byte big-endian length that counts itself; after a scan header (0xDA) come
+// entropy-coded bytes in which 0xFF 0x00 is a literal 0xFF.
 #include "data/decode.h"
 
 #include <cstring>
@@ -10,20 +10,18 @@
 
 #include "engine/error.h"
 
-#define STB_IMAGE_IMPLEMENTATION
 #define STBI_ONLY_JPEG
 #define STBI_ONLY_PNG
 #define STBI_NO_STDIO
-#define STBI_NO_LINEAR
-#define STBI_NO_HDR
-#define STBI_NO_FAILURE_STRINGS  // one of them is put together in memory that threads share
 #include <stb/stb_image.h>
 
 namespace ab {
 
 namespace {
 
-constexpr int64_t kMaxPixels = 200'000'000;
+// The decoder takes up to 19 bytes a pixel (a PNG of four 16-bit channels, twice, and the result):
+// with this bound less than 1 GiB.
+constexpr int64_t kMaxPixels = 50'000'000;
 // No encoder packs more: deflate expands a byte to 1,032, and a PNG byte holds at most 8 pixels.
 constexpr int64_t kMaxPixelsPerByte = 1032 * 8;
 
@@ -80,6 +78,19 @@ const char* jpeg_problem(std::span<const uint8_t> bytes) {
   }
 }
 
+const char* png_problem(std::span<const uint8_t> bytes) {
+  constexpr size_t kSignature = 8, kHead = 8, kCheck = 4;  // kHead: length and type of a chunk
+  for (size_t at = kSignature; bytes.size() >= at + kHead;) {
+    size_t length = 0;
+    for (size_t i = 0; i < 4; ++i) length = length << 8 | bytes[at + i];
+    if (std::memcmp(&bytes[at + 4], "IEND", 4) == 0) return nullptr;
+    if (length > bytes.size() - at - kHead)
+      return "PNG is cut short: a chunk is longer than the file";
+    at += kHead + length + kCheck;
+  }
+  return "PNG is cut short: no IEND chunk";
+}
+
 void decode_image(std::span<const uint8_t> bytes, const std::string& file, Image& image) {
   if (bytes.size() > static_cast<size_t>(std::numeric_limits<int>::max()))
     fail(file, std::to_string(bytes.size()) + " bytes are no photograph");
@@ -87,7 +98,7 @@ void decode_image(std::span<const uint8_t> bytes, const std::string& file, Image
   const bool png = bytes.size() >= 4 && std::memcmp(bytes.data(), "\x89PNG", 4) == 0;
   if (!jpeg && !png)
     fail(file, "neither JPEG nor PNG (" + std::to_string(bytes.size()) + " bytes)");
-  if (const char* problem = jpeg ? jpeg_problem(bytes) : nullptr)
+  if (const char* problem = jpeg ? jpeg_problem(bytes) : png_problem(bytes))
     fail(file, std::string(problem) + " (" + std::to_string(bytes.size()) + " bytes)");
   const int size = static_cast<int>(bytes.size());
   int width = 0, height = 0, stored_channels = 0;

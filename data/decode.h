@@ -25,5 +25,8 @@ void decode_image(std::span<const uint8_t> bytes, const std::string& file, Image
 // notice: a file that ends before its end marker (it fills the rest with grey; bytes after the
 // marker are fine), and Huffman tables of more than 256 codes (it writes past them).
 const char* jpeg_problem(std::span<const uint8_t> bytes);
+// The same of a PNG's chunks: the decoder takes the memory that a chunk claims before it looks
+// whether the file is that long. Layout: PNG specification, 5.3: length, type, data, CRC.
+const char* png_problem(std::span<const uint8_t> bytes);
 
 }  // namespace ab

@@ -111,6 +111,18 @@ TEST_CASE("A Huffman table that would overrun the decoder is refused", "[data]")
   CHECK(holds(jpeg_problem(bytes), {"Huffman"}));
 }
 
+TEST_CASE("A PNG whose chunks do not fit the file is refused before it is decoded", "[data]") {
+  Bytes png = png_of(gradient(4, 5, 3));
+  CHECK(png_problem(png) == nullptr);
+  const Bytes cut(png.begin(), png.end() - 12);  // IEND is the last 12 bytes
+  CHECK(holds(png_problem(cut), {"no IEND"}));
+  png[8 + 25] = 0x40;  // the length of the chunk after IHDR (8 + 13 + 4 bytes): 1 GiB and more
+  CHECK(holds(png_problem(png), {"longer than the file"}));
+  Image image;
+  CHECK(holds(message_of<BadImage>([&] { decode_image(png, "f.png", image); }),
+              {"f.png", "cut short"}));
+}
+
 TEST_CASE("Bytes that are no image are refused", "[data]") {
   Image image;
   const auto message = [&](const Bytes& bytes) {
@@ -122,8 +134,11 @@ TEST_CASE("Bytes that are no image are refused", "[data]") {
   png[18] = png[22] = 0x20;  // 8,196 x 8,196 pixels in 80 bytes
   CHECK(holds(message(png), {"f.jpg", "8196 x 8196"}));
   png = png_of(gradient(64, 64, 3));
+  Bytes garbled = png;
+  garbled[8 + 25 + 8] = 0xff;  // the first byte of the compressed pixels
+  CHECK(holds(message(garbled), {"f.jpg", "cannot be decoded"}));
   png.resize(png.size() / 2);
-  CHECK(holds(message(png), {"f.jpg", "cannot be decoded"}));
+  CHECK(holds(message(png), {"f.jpg", "PNG is cut short"}));
 }
 
 }  // namespace ab::test
