@@ -2,6 +2,8 @@
 // Grey and two- or four-channel images come out as RGB: alpha is dropped; CMYK and YCCK as Adobe
 // stores them (inverted) become R = C K / 255 and so on, without a colour profile. The content
 // decides, not the file's name: ImageNet holds a PNG named JPEG.
+// A JPEG that ends before its end marker is refused (libjpeg-turbo would fill the rest with grey),
+// so is a code that its tables do not hold; bytes after the end marker are fine.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -20,13 +22,5 @@ struct BadImage : DataError {
 
 // `file` is for messages. Throws BadImage when the bytes are no image, are damaged, or end early.
 void decode_image(std::span<const uint8_t> bytes, const std::string& file, Image& image);
-
-// What is wrong with the marker segments of a JPEG, or null. Two things the decoder does not
-// notice: a file that ends before its end marker (it fills the rest with grey; bytes after the
-// marker are fine), and Huffman tables of more than 256 codes (it writes past them).
-const char* jpeg_problem(std::span<const uint8_t> bytes);
-// The same of a PNG's chunks: the decoder takes the memory that a chunk claims before it looks
-// whether the file is that long. Layout: PNG specification, 5.3: length, type, data, CRC.
-const char* png_problem(std::span<const uint8_t> bytes);
 
 }  // namespace ab

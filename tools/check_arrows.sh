@@ -34,7 +34,7 @@ awk -v rooms="$rooms tests" '
     header[++n] = "^(cuda|mma|cooperative_groups|cub/)"; home[n] = "^kernels/[a-z_]+\\.cu$"
     header[++n] = "^nccl"; home[n] = "^distributed/communicator_nccl[a-z_]*\\."
     header[++n] = "^mpi\\.h$"; home[n] = "^distributed/communicator_mpi[a-z_]*\\."
-    header[++n] = "^(stb/|stb_|jpeglib|turbojpeg)"; home[n] = "^data/"
+    header[++n] = "^(jpeglib|jerror|png\\.h)"; home[n] = "^data/"
     header[++n] = "^zlib"; home[n] = "^(data/|tools/train/checkpoint)"
     header[++n] = "^(nlohmann/|CLI/)"; home[n] = "^tools/"
     registry = "^(kernels/(launch|block)\\.h|engine/device\\.cpp|distributed/(world|communicator)\\.cpp)$"

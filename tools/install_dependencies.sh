@@ -13,8 +13,8 @@ packages=(g++ cmake ninja-build git      # build
   liblapacke-dev libopenblas-dev         # LAPACK: decompositions on the host
   libopenmpi-dev openmpi-bin             # ranks in several processes
   libcli11-dev nlohmann-json3-dev        # command line, configuration
-  libstb-dev zlib1g-dev                  # JPEG and PNG, gzip
-  catch2)                                # tests
+  libjpeg-dev libpng-dev zlib1g-dev      # JPEG, PNG, gzip
+  catch2 libstb-dev)                     # tests (stb_image_write: pictures to decode)
 list=0
 for argument in "$@"; do
   case $argument in
