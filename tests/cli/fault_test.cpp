@@ -151,7 +151,7 @@ TEST_CASE("a full disk ends the run and leaves the checkpoint before it whole", 
   INFO(outcome.out << outcome.err);
   CHECK(outcome.exit == 3);
   REQUIRE(!error_lines(outcome).empty());
-  CHECK(holds(error_lines(outcome)[0], {"metrics.jsonl", "No space left on device"}));
+  CHECK(holds(error_lines(outcome)[0], {fault.run, "No space left on device"}));
   disk.make_room();
   fault.start.meanwhile = {};
   setenv("SLURM_JOB_END_TIME", "1000000000", 1);  // goes on to the next checkpoint, then stops

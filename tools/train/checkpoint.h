@@ -3,14 +3,16 @@
 //     weights.safetensors, weights-1.safetensors, ...    one image per group that differs
 //     optimizer.safetensors, optimizer-1.safetensors, .. AdamW's moments and update counts, and the
 //                                                        moments and factors that merges need
-//     rank-00000.json, ...                               each rank's ledger, its skipped samples
+//     rank-00000.json, ...                               each rank's ledger, its skipped samples,
+//                                                        the files it wrote
 //     rank-00000.safetensors, ...                        powersgd: each rank's errors and starts
 //     state.json                                         step, layer ranks, results so far
 //     DONE                                               written last: CRC-32, length of each file
 // Loader order, augmentation, dropout and phase follow from the step alone. Every file is written
 // under a temporary name, flushed and renamed; an older checkpoint goes only after a newer one is
-// DONE.
+// DONE. checkpoint_writer.h says when what is written.
 #pragma once
+#include <atomic>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,6 +41,8 @@ struct ImagePlace {
   bool writer = false;
 };
 
+constexpr int kCheckpointVersion = 3;  // in state.json; others are refused
+
 struct CheckpointParts {
   Replica& replica;
   MomentStash& stash;
@@ -49,16 +53,30 @@ struct CheckpointParts {
   int64_t& skipped;  // training samples of this rank that did not decode, so far
 };
 
-// Writes checkpoints/step-... under `folder`; every rank calls it. The ranks tell one another that
-// their part is on the disk (one all-gather of one int64 on the world, purpose checkpoint). Returns
-// false, with the reason in `problem`, when a part could not be written: the previous checkpoint is
-// then the newest.
-bool save_checkpoint(const std::string& folder, const RunState& state, const CheckpointParts& parts,
-                     int keep, std::string* problem);
+// One rank's part of a checkpoint, copied out of the run: later steps do not change it.
+struct Snapshot {
+  struct Tensors {
+    std::string file;
+    std::vector<SafetensorsSource> sources;  // over memory of their own
+    Metadata metadata;
+  };
+  std::string path;  // of the checkpoint
+  int rank = 0;
+  std::vector<Tensors> tensors;
+  Json state;     // rank 0: state.json
+  Json rank_own;  // rank-....json, but for the list of files
+};
 
-// The newest checkpoint of a run's folder that is complete and undamaged; empty when there is none.
-// warnings: one line for each that was passed over, naming the damage.
-std::string newest_checkpoint(const std::string& folder, std::vector<std::string>* warnings);
+// Waits for the device. The ledger is saved as it will stand when the ranks have told one another
+// that this checkpoint is written (checkpoint_writer.h).
+Snapshot take_snapshot(const std::string& path, const RunState& state,
+                       const CheckpointParts& parts);
+// Puts it on the disk, the rank's list of files last; gives up when `abandoned`. Touches neither
+// device nor communicator. Throws DataError, naming the file.
+void write_snapshot(const Snapshot& snapshot, const std::atomic<bool>& abandoned);
+
+// Name and tensor of what powersgd carries from step to step.
+std::vector<std::pair<std::string, Tensor>> carried_by(const PowerSgd& powersgd);
 
 // state.json alone: what a resuming rank needs to bring its layout into shape first.
 RunState load_state(const std::string& checkpoint);

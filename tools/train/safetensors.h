@@ -62,6 +62,8 @@ struct SafetensorsSource {
   std::function<void(void*)> fill;
 };
 
+uint64_t bytes_of(const SafetensorsSource& source);
+
 // A source over memory that outlives the writing.
 SafetensorsSource source_of(const std::string& name, DType dtype, const std::vector<int64_t>& shape,
                             const void* data);

@@ -42,12 +42,6 @@ TypeName type_name(DType dtype) {
   throw DataError("a tensor of unknown dtype cannot be written");
 }
 
-uint64_t bytes_of(const SafetensorsSource& source) {
-  uint64_t bytes = size_of(source.dtype);
-  for (const int64_t extent : source.shape) bytes *= static_cast<uint64_t>(extent);
-  return bytes;
-}
-
 std::string quoted(const std::string& text) {
   return nlohmann::json(text).dump();
 }
@@ -121,6 +115,12 @@ class PendingFile {
 };
 
 }  // namespace
+
+uint64_t bytes_of(const SafetensorsSource& source) {
+  uint64_t bytes = size_of(source.dtype);
+  for (const int64_t extent : source.shape) bytes *= static_cast<uint64_t>(extent);
+  return bytes;
+}
 
 SafetensorsSource source_of(const std::string& name, DType dtype, const std::vector<int64_t>& shape,
                             const void* data) {

@@ -1,6 +1,5 @@
 #include "tools/train/stop_request.h"
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -16,8 +15,9 @@ void mark(int) {
   caught = 1;
 }
 
-// Two counts in one word: ranks whose process was signalled, ranks that see the end of the job.
-constexpr int64_t kTimeIsUp = int64_t{1} << 32;
+// Three counts in one word: ranks whose process was signalled, ranks that see the end of the job,
+// ranks that have written a checkpoint.
+constexpr int64_t kTimeIsUp = int64_t{1} << 20, kWritten = int64_t{1} << 40;
 
 double unix_seconds() {
   using namespace std::chrono;
@@ -56,26 +56,26 @@ StopRequest::StopRequest(const Config& config, Communicator& world, int64_t tota
       end_time_(can_save ? job_end_time() : std::nullopt) {}
 
 // The next chance to stop comes every_ steps later, and then a checkpoint has to be written.
-bool StopRequest::time_is_up(double step_s) const {
+bool StopRequest::time_is_up(double step_s, double checkpoint_s) const {
   if (!end_time_) return false;
-  const double needed = margin_s_ + 2.0 * checkpoint_s_ + static_cast<double>(every_) * step_s;
+  const double needed = margin_s_ + 2.0 * checkpoint_s + static_cast<double>(every_) * step_s;
   return unix_seconds() + needed >= *end_time_;
 }
 
-bool StopRequest::agreed(int64_t completed, double step_s) {
+bool StopRequest::agreed(int64_t completed, double step_s, const CheckpointWriter& checkpoints) {
+  all_written_ = false;
   if (completed % every_ != 0 || completed >= total_steps_) return false;
-  int64_t asked = (caught ? 1 : 0) + (time_is_up(step_s) ? kTimeIsUp : 0);
+  int64_t asked = (caught ? 1 : 0) + (time_is_up(step_s, checkpoints.longest_s()) ? kTimeIsUp : 0) +
+                  (checkpoints.written() ? kWritten : 0);
   world_.all_reduce(Purpose::kStop, &asked, 1, DType::kInt64);
+  all_written_ = asked / kWritten == world_.size();
+  asked %= kWritten;
   if (asked == 0) return false;
   const int64_t signals = asked % kTimeIsUp;
   reason_ = signals > 0 ? "a signal reached " + std::to_string(signals) + " of " +
                               std::to_string(world_.size()) + " ranks"
                         : "the end of the Slurm job is near";
   return true;
-}
-
-void StopRequest::checkpoint_took(double seconds) {
-  checkpoint_s_ = std::max(checkpoint_s_, seconds);
 }
 
 }  // namespace ab

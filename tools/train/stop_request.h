@@ -2,12 +2,13 @@
 // Asked: a signal (SIGTERM, SIGINT, SIGUSR1) that any rank's process received, or the end of the
 // Slurm job (SLURM_JOB_END_TIME, Unix seconds) coming near. Signals reach ranks at different steps,
 // so every checkpoint.ask_every steps the ranks add up one int64 over the world (purpose stop) and
-// all find the same sum: 16 (n-1) bytes over all ranks, whatever the model.
+// all find the same sum: 16 (n-1) bytes over all ranks, whatever the model. The same int64 counts
+// the ranks that have written their part of a checkpoint.
 #pragma once
 #include <optional>
 #include <string>
 
-#include "distributed/communicator.h"
+#include "tools/train/checkpoint_writer.h"
 #include "tools/train/config.h"
 
 namespace ab {
@@ -25,19 +26,21 @@ class StopRequest {
   // left to come.
   StopRequest(const Config& config, Communicator& world, int64_t total_steps, bool can_save);
 
-  // Every rank asks after every update, `step_s` seconds long; the answer is the same on all.
-  bool agreed(int64_t completed, double step_s);
-  // How long a checkpoint takes here; the longest counts towards the time kept free at the end.
-  void checkpoint_took(double seconds);
+  // Every rank asks after every update, `step_s` seconds long; the answer is the same on all. How
+  // long a checkpoint takes here counts towards the time kept free at the end.
+  bool agreed(int64_t completed, double step_s, const CheckpointWriter& checkpoints);
+  // After agreed(): the ranks asked one another, and all have written their part of a checkpoint.
+  bool all_written() const { return all_written_; }
   // After agreed(): who asked, in words.
   const std::string& reason() const { return reason_; }
 
  private:
-  bool time_is_up(double step_s) const;
+  bool time_is_up(double step_s, double checkpoint_s) const;
 
   Communicator& world_;
   int64_t every_, total_steps_;
-  double margin_s_, checkpoint_s_ = 0.0;
+  double margin_s_;
+  bool all_written_ = false;
   std::optional<double> end_time_;
   std::string reason_;
 };

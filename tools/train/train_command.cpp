@@ -10,6 +10,7 @@
 #include "distributed/ledger_gather.h"
 #include "engine/convolution.h"
 #include "engine/error.h"
+#include "tools/train/checkpoint_files.h"
 #include "tools/train/datasets.h"
 #include "tools/train/efficiency.h"
 #include "tools/train/exit_codes.h"

@@ -56,7 +56,8 @@ Trainer::Trainer(const TrainerInput& input)
              [this](const std::string& text) {
                if (in_.progress) in_.progress->note(text);
              }),
-      stop_(in_.config, in_.world, in_.resolved.total_steps, !in_.checkpoint_folder.empty()) {
+      stop_(in_.config, in_.world, in_.resolved.total_steps, !in_.checkpoint_folder.empty()),
+      checkpoints_(in_.checkpoint_folder, in_.world, in_.config.checkpoint.keep) {
   result_.params_full = result_.params_now = replica_.full_elements;
 }
 
@@ -65,6 +66,7 @@ TrainingResult Trainer::run() {
   const int64_t start = resume();
   for (const PhaseSpan& span : plan_.spans)
     if (span.to > start && run_span(span, std::max(start, span.from))) break;
+  checkpoints_.finish();
   result_.images_per_s = step_seconds_ > 0.0 ? static_cast<double>(timed_steps_) *
                                                    in_.resolved.global_batch / step_seconds_
                                              : 0.0;
@@ -73,7 +75,7 @@ TrainingResult Trainer::run() {
   return result_;
 }
 
-// True when the ranks agreed to stop here; the checkpoint is on the disk then.
+// True when the ranks agreed to stop here, with a checkpoint.
 bool Trainer::run_span(const PhaseSpan& span, int64_t first) {
   enter_phase(span, first);
   for (int64_t step = first; step < span.to; ++step) {
@@ -81,7 +83,7 @@ bool Trainer::run_span(const PhaseSpan& span, int64_t first) {
     in_.world.ledger().set_step(step + 1);
     train_step(step);
     const int64_t completed = result_.steps = step + 1;
-    const bool stop = stop_.agreed(completed, last_step_s_);
+    const bool stop = stop_.agreed(completed, last_step_s_, checkpoints_);
     if (averages_after(in_.config, span, completed)) local_.average();
     const int64_t check = in_.config.train.check_every;
     if (check > 0 && completed % check == 0)
@@ -90,12 +92,11 @@ bool Trainer::run_span(const PhaseSpan& span, int64_t first) {
     if (completed == span.to) leave_phase(span);
     if (std::binary_search(plan_.evaluations.begin(), plan_.evaluations.end(), completed))
       evaluate(completed);
-    const bool saved = (checkpoint_due(completed) || stop) && save(completed);
+    if (checkpoint_due(completed) || stop)
+      save(completed);
+    else if (stop_.all_written())
+      checkpoints_.settle();
     if (!stop) continue;
-    if (!saved)
-      throw DataError("step " + std::to_string(completed) + ": asked to stop (" + stop_.reason() +
-                      "), but no checkpoint could be written; an older one is kept where there is "
-                      "one");
     result_.stopped_for = stop_.reason();
     return true;
   }
@@ -218,23 +219,13 @@ CheckpointParts Trainer::checkpoint_parts(StepPhase phase, bool factored) {
   return {replica_, border_.stash(), border_.rules(), powersgd_.get(), in_.world, image, skipped_};
 }
 
-bool Trainer::save(int64_t completed) {
-  if (in_.checkpoint_folder.empty()) return false;
-  const double begin = now();
+void Trainer::save(int64_t completed) {
   const auto timing = timed("checkpoint", completed);
   const bool factored = span_.phase == StepPhase::kAb && completed < span_.to;
   RunState state{completed,        {}, result_.layer_ranks, result_.params_now, result_.top1_last,
                  result_.top1_best};
   if (factored) state.factored = result_.layer_ranks.back();
-  std::string problem;
-  const bool saved =
-      save_checkpoint(in_.checkpoint_folder, state, checkpoint_parts(span_.phase, factored),
-                      in_.config.checkpoint.keep, &problem);
-  if (!saved && in_.progress)
-    in_.progress->note("warning: no checkpoint at step " + std::to_string(completed) + ": " +
-                       problem + "; the one before is kept");
-  stop_.checkpoint_took(now() - begin);
-  return saved;
+  checkpoints_.begin(state, checkpoint_parts(span_.phase, factored));
 }
 
 }  // namespace ab

@@ -6,7 +6,7 @@
 #include "distributed/reducer.h"
 #include "tools/train/baselines.h"
 #include "tools/train/batch_statistics.h"
-#include "tools/train/checkpoint.h"
+#include "tools/train/checkpoint_writer.h"
 #include "tools/train/evaluation.h"
 #include "tools/train/local_average.h"
 #include "tools/train/phase_border.h"
@@ -64,7 +64,7 @@ class Trainer {
   void leave_phase(const PhaseSpan& span);
   bool run_span(const PhaseSpan& span, int64_t first);
   void evaluate(int64_t completed);
-  bool save(int64_t completed);
+  void save(int64_t completed);
   EvalRecord evaluate_merged(int64_t completed);
   bool checkpoint_due(int64_t completed) const;
   CheckpointParts checkpoint_parts(StepPhase phase, bool factored);
@@ -97,6 +97,7 @@ class Trainer {
   Timeline no_timeline_;
   TrainingResult result_;
   StopRequest stop_;
+  CheckpointWriter checkpoints_;
   double step_seconds_ = 0.0, last_step_s_ = 0.0;
   int64_t timed_steps_ = 0;
   int64_t skipped_ = 0;  // samples of this rank that did not decode

@@ -51,19 +51,6 @@ void transpose_rows(const float* from, float* to, int64_t rows, int64_t from_row
   }
 }
 
-void download_to(ParameterStore& store, const Parameter& parameter, const Tensor& tensor,
-                 float* to) {
-  Device& device = store.device();
-  const Layout layout = layout_of(store, parameter);
-  if (layout.taps == 1) {
-    device.runtime().copy_to_host(device.stream(), to, tensor.data(), tensor.bytes());
-    return;
-  }
-  std::vector<float> held(static_cast<size_t>(tensor.elements()));
-  device.runtime().copy_to_host(device.stream(), held.data(), tensor.data(), tensor.bytes());
-  transpose_rows(held.data(), to, layout.rows, layout.taps, layout.channels);
-}
-
 std::vector<float> read_floats(const SafetensorsFile& file, const SafetensorsEntry& entry) {
   std::vector<float> values(entry.bytes() / size_of(entry.dtype));
   if (entry.dtype == DType::kFloat32) {
@@ -137,11 +124,16 @@ std::vector<int64_t> file_shape(const Parameter& parameter) {
   return extents;
 }
 
-std::vector<float> download(ParameterStore& store, const Parameter& parameter,
-                            const Tensor& tensor) {
-  std::vector<float> values(static_cast<size_t>(tensor.elements()));
-  download_to(store, parameter, tensor, values.data());
-  return values;
+void download(ParameterStore& store, const Parameter& parameter, const Tensor& tensor, float* to) {
+  Device& device = store.device();
+  const Layout layout = layout_of(store, parameter);
+  if (layout.taps == 1) {
+    device.runtime().copy_to_host(device.stream(), to, tensor.data(), tensor.bytes());
+    return;
+  }
+  std::vector<float> held(static_cast<size_t>(tensor.elements()));
+  device.runtime().copy_to_host(device.stream(), held.data(), tensor.data(), tensor.bytes());
+  transpose_rows(held.data(), to, layout.rows, layout.taps, layout.channels);
 }
 
 void upload(ParameterStore& store, const Parameter& parameter, const Tensor& tensor,
@@ -168,21 +160,24 @@ std::vector<SafetensorsSource> weight_sources(ParameterStore& store, const std::
   for (Parameter* parameter : held_parameters(store)) {
     sources.push_back({prefix + parameter->name, DType::kFloat32, file_shape(*parameter),
                        [&store, parameter](void* to) {
-                         download_to(store, *parameter, parameter->value, static_cast<float*>(to));
+                         download(store, *parameter, parameter->value, static_cast<float*>(to));
                        }});
   }
   return sources;
 }
 
-void save_weights(ParameterStore& store, const std::string& path, const Metadata& metadata) {
-  Metadata noted = metadata;
+Metadata with_shapes(const ParameterStore& store, Metadata noted) {
   for (const Parameter& parameter : store.parameters()) {
     if (parameter.present || parameter.shape.rank() != 4) continue;
     std::string& text = noted[kShapeKey + parameter.name];
     for (const int64_t extent : file_shape(parameter))
       text += (text.empty() ? "" : " ") + std::to_string(extent);
   }
-  write_safetensors(path, weight_sources(store), noted);
+  return noted;
+}
+
+void save_weights(ParameterStore& store, const std::string& path, const Metadata& metadata) {
+  write_safetensors(path, weight_sources(store), with_shapes(store, metadata));
 }
 
 void load_weights(ParameterStore& store, const SafetensorsFile& file, const std::string& prefix) {

@@ -24,8 +24,7 @@ std::vector<int64_t> file_shape(const Parameter& parameter);
 
 // `tensor` (parameter.value, parameter.gradient, or a moment: fp32, of the parameter's shape) on
 // the host in the file's layout, and back. Both wait for the device.
-std::vector<float> download(ParameterStore& store, const Parameter& parameter,
-                            const Tensor& tensor);
+void download(ParameterStore& store, const Parameter& parameter, const Tensor& tensor, float* to);
 void upload(ParameterStore& store, const Parameter& parameter, const Tensor& tensor,
             const std::vector<float>& values);
 
@@ -33,6 +32,9 @@ void upload(ParameterStore& store, const Parameter& parameter, const Tensor& ten
 // than weights. The store must outlive the writing.
 std::vector<SafetensorsSource> weight_sources(ParameterStore& store,
                                               const std::string& prefix = "");
+
+// What a file of weights notes besides: `noted`, and the shapes under kShapeKey.
+Metadata with_shapes(const ParameterStore& store, Metadata noted);
 
 // Writes the weights alone.
 void save_weights(ParameterStore& store, const std::string& path, const Metadata& metadata = {});
