@@ -34,6 +34,7 @@ class HostConvolution : public Convolution {
     size_t scratch = 0;
     std::array<Operand, 3> operands;  // in the order of the call's arguments; the result is last
     bool has_bias = false;
+    size_t turned_bytes = 0;  // of the filter with its taps in reverse order, where that is wanted
   };
   struct Request {
     const ConvolutionShape& shape;
@@ -43,10 +44,14 @@ class HostConvolution : public Convolution {
   };
   static constexpr size_t kWords = 14;
 
+  static bool covers_map(const ConvolutionShape& shape);
+  static bool data_is_forward(const ConvolutionShape& shape);
   static bool prefers_blocked(const Request& request);
   static std::string text_of(const Request& request);
   Plan& plan(const Request& request);
   Plan make_plan(const Request& request) const;
+  Plan make_direct_plan(const Request& request) const;
+  Plan make_data_as_forward_plan(const Request& request) const;
   Plan make_dense_plan(const Request& request) const;
   void adopt(Plan& plan, size_t index, int argument, const host::Descriptor& plain,
              const host::Descriptor& wanted, bool result) const;

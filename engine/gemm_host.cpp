@@ -17,13 +17,12 @@ namespace ab {
 namespace {
 
 // Measured with oneDNN 2.6 on two AVX-512 threads (GF/s, sgemm against primitive): few rows times
-// B^T, (128, 4096, 25088) 325 : 443, (16, 4096, 4096) 46 : 214; and A^T B that is long in k and not
-// wide, (2304, 768, 1576) 515 : 545, (256, 64, 50176) 295 : 372. Elsewhere sgemm leads by up to a
-// third.
+// B^T, (128, 4096, 25088) 325 : 443, (16, 4096, 4096) 46 : 214; and A^T B that is neither wide nor
+// very long in k, (2304, 768, 1576) 515 : 545. Elsewhere sgemm leads by up to a third.
 bool prefers_plan(const GemmArguments& g) {
   if (g.a.transposed == g.b.transposed || g.outer * g.inner > 1) return false;
   if (g.b.transposed) return g.m >= 16 && g.m <= 512 && g.n >= 256 && g.k >= 256;
-  return g.m >= 256 && g.n <= 1536 && g.k >= 512;
+  return g.m >= 256 && g.n <= 1536 && g.k >= 512 && g.k <= 4096;
 }
 
 void sgemm(const GemmArguments& g, int64_t product) {

@@ -12,12 +12,14 @@ namespace {
 // Two standard normals per Philox call (Box and Muller, 1958); element i of parameter number p is a
 // pure function of (seed, p, i).
 void fill_normal(std::vector<float>& values, uint64_t seed, uint64_t parameter) {
-  for (size_t i = 0; i < values.size(); i += 2) {
+  const size_t count = values.size();
+#pragma omp parallel for schedule(static)
+  for (size_t i = 0; i < count; i += 2) {
     const Random4 random = philox(seed, parameter, i / 2);
     const double radius = std::sqrt(-2.0 * std::log((random.x + 1.0) / 4294967296.0));
     const double angle = 2.0 * std::numbers::pi * (random.y / 4294967296.0);
     values[i] = static_cast<float>(radius * std::cos(angle));
-    if (i + 1 < values.size()) values[i + 1] = static_cast<float>(radius * std::sin(angle));
+    if (i + 1 < count) values[i + 1] = static_cast<float>(radius * std::sin(angle));
   }
 }
 
@@ -73,11 +75,11 @@ void initialise(Model& model, Initialisation kind, uint64_t seed) {
   };
   const auto& zeros = model.zero_scales();
   uint64_t number = 0;
-  std::vector<float> values;
   for (const Parameter& p : store.parameters()) {
     ++number;
     if (!p.present) continue;
-    values.assign(static_cast<size_t>(p.shape.elements()), 0.0f);
+    std::vector<float> values(
+        static_cast<size_t>(p.shape.elements()));  // up to 400 MB: gone at once
     if (std::find(zeros.begin(), zeros.end(), &p) == zeros.end())
       fill_parameter(p, kind, seed, number, values);
     upload(p, values);
