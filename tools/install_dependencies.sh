@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs what is missing to build and test abtrain on Debian 12/13 or Ubuntu 24.04; quick and silent
 # about it when nothing is. Uses sudo only when not root.
-# Usage: tools/install_dependencies.sh [--checks] [--cluster] [--fuzz] [--slurm] [--list]
+# Usage: tools/install_dependencies.sh [--checks] [--cluster] [--fuzz] [--plots] [--slurm] [--list]
 #   --checks  also what the checks of .ci/run need: clang-format, clang-tidy
 #   --cluster also what tools/cluster/run needs: namespaces, bridges, shaped links
 #   --fuzz    also clang with libFuzzer, for tools/fuzz.sh
+#   --plots   also matplotlib, for the pictures of tools/experiments/bandwidth.sh
 #   --slurm   also what tools/cluster/slurm.sh needs: Slurm's daemons and munge
 #   --list    only prints the packages
 set -euo pipefail
@@ -21,9 +22,10 @@ for argument in "$@"; do
     --checks) packages+=(clang-format clang-tidy) ;;
     --cluster) packages+=(iproute2 util-linux) ;;
     --fuzz) packages+=(clang libclang-rt-dev) ;;
+    --plots) packages+=(python3-matplotlib) ;;
     --slurm) packages+=(slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge) ;;
     --list) list=1 ;;
-    *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    *) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2 ;;
   esac
 done
 if [ $list = 1 ]; then printf '%s\n' "${packages[@]}"; exit 0; fi

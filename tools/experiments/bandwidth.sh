@@ -4,8 +4,8 @@
 # Usage: tools/experiments/bandwidth.sh DIR [key=value ...]
 #   DIR      CIFAR-10's binary files (data_batch_1.bin ... test_batch.bin)
 #   key=...  settings laid over the config
-# Environment: AB_METHODS (default "ddp ab ab-nogroups"), AB_RATES ("100mbit 200mbit 500mbit 1gbit"),
-#   AB_STEPS (50), AB_HOSTS (2), AB_RANKS (2 on each), AB_CONFIG
+# Environment: AB_METHODS (default "ddp ab ab-nogroups powersgd local-sgd"),
+#   AB_RATES ("100mbit 200mbit 500mbit 1gbit"), AB_STEPS (50), AB_HOSTS (2), AB_RANKS (2 on each), AB_CONFIG
 #   (models/configs/cifar10/vgg16_quarter.json), AB_OUT (runs/bandwidth), AB_BIN (build/release/bin),
 #   AB_TARGET and AB_LONG (none): top-1 in percent, and steps of one long run per method, on threads as
 #   ranks, whose evaluations tell after how many steps the target is reached. The rate of a link
@@ -13,7 +13,8 @@
 # Seconds per step: from the first logged step to the last, phase borders included, without start and
 # last evaluation, to 0.1 s. Methods take turns at each rate; the first method is what others are
 # compared with. Prints markdown with machine and commit (docs/experiments.md holds it) and writes
-# AB_OUT/bandwidth.csv, and bandwidth.png where python3 has matplotlib. Needs what tools/cluster/run does.
+# AB_OUT/bandwidth.csv and, where there is matplotlib (tools/install_dependencies.sh --plots),
+# bandwidth.png (bandwidth_plot.py draws it anew). Needs what tools/cluster/run does.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 case ${1:-} in -h | --help) sed -n '2,/^set -/{/^set -/!s/^# \{0,1\}//p}' "$0"; exit 0 ;; esac
@@ -24,7 +25,8 @@ fi
 data=$1
 shift
 config=${AB_CONFIG:-models/configs/cifar10/vgg16_quarter.json}
-methods=${AB_METHODS:-ddp ab ab-nogroups} rates=${AB_RATES:-100mbit 200mbit 500mbit 1gbit}
+methods=${AB_METHODS:-ddp ab ab-nogroups powersgd local-sgd}
+rates=${AB_RATES:-100mbit 200mbit 500mbit 1gbit}
 steps=${AB_STEPS:-50} hosts=${AB_HOSTS:-2} ranks=${AB_RANKS:-2} out=${AB_OUT:-runs/bandwidth}
 abtrain=${AB_BIN:-build/release/bin}/abtrain
 export OMP_WAIT_POLICY=passive  # more ranks than cores
@@ -79,29 +81,8 @@ awk -F, -v target="${AB_TARGET:-}" 'NR == 1 {
 
 python=python3
 $python -c 'import matplotlib' 2>/dev/null || python=/usr/bin/python3  # where Debian puts it
-$python - "$out" 2>/dev/null <<'PYTHON' || echo "bandwidth: no picture (python3-matplotlib is missing)" >&2
-import csv, re, sys
-import matplotlib
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-rows = list(csv.DictReader(open(sys.argv[1] + "/bandwidth.csv")))
-def mbit(text):
-    number, unit = re.match(r"(\d+)([kmg])bit", text).groups()
-    return float(number) * {"k": 1e-3, "m": 1, "g": 1e3}[unit]
-aims = all(r["steps_to_target"] for r in rows)
-panels = [("seconds per step", lambda r: float(r["seconds_per_step"])),
-          ("MB sent per host and step", lambda r: float(r["bytes_per_host_and_step"]) / 1e6)]
-if aims:
-    panels.insert(1, ("seconds to the accuracy",
-                      lambda r: float(r["seconds_per_step"]) * int(r["steps_to_target"])))
-figure, axes = plt.subplots(1, len(panels), figsize=(4 * len(panels), 3.2), dpi=80)
-for axis, (title, value) in zip(axes, panels):
-    for method in dict.fromkeys(r["method"] for r in rows):
-        mine = [r for r in rows if r["method"] == method]
-        axis.plot([mbit(r["rate"]) for r in mine], [value(r) for r in mine], "o-", label=method)
-    axis.set(xscale="log", yscale="log", xlabel="Mbit/s per host", title=title)
-    axis.grid(True, which="both", alpha=0.3)
-axes[0].legend()
-figure.tight_layout()
-figure.savefig(sys.argv[1] + "/bandwidth.png")
-PYTHON
+if $python -c 'import matplotlib' 2>/dev/null; then
+  $python tools/experiments/bandwidth_plot.py "$out"
+else
+  echo "bandwidth: no picture: no matplotlib here; tools/install_dependencies.sh --plots installs it" >&2
+fi
