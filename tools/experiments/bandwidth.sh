@@ -31,7 +31,8 @@ steps=${AB_STEPS:-50} hosts=${AB_HOSTS:-2} ranks=${AB_RANKS:-2} out=${AB_OUT:-ru
 abtrain=${AB_BIN:-build/release/bin}/abtrain
 export OMP_WAIT_POLICY=passive  # more ranks than cores
 
-settings=(--config "$config" --data "$data" --set "ab.group_size=$ranks" --set data.local_batch=4)
+settings=(--config "$config" --data "$data" --set data.local_batch=4 --set "ab.group_size=$ranks"
+  --set "local_sgd.group_size=$ranks")
 for setting in "$@"; do settings+=(--set "$setting"); done
 schedule() {  # steps: 20 % warm-up, 64 % in groups, 16 % rebound
   echo "--steps $1 --set ab.warmup_steps=$(($1 / 5)) --set ab.ab_steps=$(($1 * 16 / 25))" \
