@@ -5,35 +5,35 @@
 #include "kernels/column_tile.h"
 #include "kernels/formulas.h"
 #include "kernels/launch.h"
+#include "kernels/map.h"
 #include "kernels/rows.h"
 
 namespace ab {
 namespace {
 
+// Value and Gradient: y = f(x) and dx = f(dy, saved), for the storage type T.
 // `x < 0 ? 0 : x` and not max(x, 0): a NaN has to stay visible.
 struct Relu {
-  AB_FN static float value(float x) { return x < 0.0f ? 0.0f : x; }
-  AB_FN static float gradient(float dy, float y) { return y > 0.0f ? dy : 0.0f; }
+  template <class T>
+  struct Value {
+    AB_FN float operator()(float x) const { return x < 0.0f ? 0.0f : x; }
+  };
+  template <class T>
+  struct Gradient {
+    AB_FN float operator()(float dy, float y) const { return y > 0.0f ? dy : 0.0f; }
+  };
 };
 struct Gelu {
-  AB_FN static float value(float x) { return gelu(x); }
-  AB_FN static float gradient(float dy, float z) { return dy * gelu_slope(z); }
-};
-
-template <class T, class Act>
-struct Forward {
-  T* y;
-  const T* x;
-  AB_FN void operator()(int64_t i) const { store(y + i, Act::value(load(x[i]))); }
-};
-
-template <class T, class Act>
-struct Backward {
-  T* dx;
-  const T *dy, *saved;
-  AB_FN void operator()(int64_t i) const {
-    store(dx + i, Act::gradient(load(dy[i]), load(saved[i])));
-  }
+  template <class T>
+  struct Value {
+    AB_FN float operator()(float z) const { return sizeof(T) == 2 ? gelu_short(z) : gelu(z); }
+  };
+  template <class T>
+  struct Gradient {
+    AB_FN float operator()(float dy, float z) const {
+      return dy * (sizeof(T) == 2 ? gelu_slope_short(z) : gelu_slope(z));
+    }
+  };
 };
 
 template <class T, class Act>
@@ -51,14 +51,10 @@ struct BiasForward {
     T* out = y;
     each_row(block, first, last, cols, [=](int64_t r, int64_t c) {
       const int64_t i = r * stride + c;
-      store(out + i, Act::value(load(in[i]) + b[c]));
+      store(out + i, typename Act::template Value<T>{}(load(in[i]) + b[c]));
     });
   }
 };
-
-// Columns of one sweep: with more, the totals and GELU's constants do not fit the CPU's registers.
-template <class T>
-constexpr int kSweep = 256 / sizeof(T);
 
 template <class T, class Act>
 struct BiasBackward {
@@ -68,24 +64,10 @@ struct BiasBackward {
   int64_t rows, cols, rows_per_chunk;
   AB_FN void operator()(const Block& block) const {
     const ColumnTile t = column_tile(block.index(), rows, cols, rows_per_chunk);
-    for (int from = 0; from < t.width; from += kSweep<T>)
-      sweep(block, t, t.first_col + from, t.width - from);
-  }
-
-  AB_FN void sweep(const Block& block, const ColumnTile& t, int64_t first, int left) const {
-    const T *dys = dy + first, *kept = saved + first;
-    T* dzs = dz + first;
-    float* out = partial + t.chunk * cols + first;
-    const int64_t stride = cols;
-    block.column_sum<kSweep<T>>(
-        t.first_row, t.last_row, left < kSweep<T> ? left : kSweep<T>,
-        [=](int64_t r, int c) {
-          const int64_t i = r * stride + c;
-          const float gradient = Act::gradient(load(dys[i]), load(kept[i]));
-          store(dzs + i, gradient);
-          return gradient;
-        },
-        [=](int c, float total) { out[c] = total; });
+    float* out = partial + t.chunk * cols + t.first_col;
+    map_sum<kColumnTile>(block, t.first_row, t.last_row, t.width, cols, dz + t.first_col,
+                         typename Act::template Gradient<T>{}, dy + t.first_col,
+                         saved + t.first_col, [=](int c, float total) { out[c] = total; });
   }
 };
 
@@ -95,12 +77,13 @@ void bias_forward(Stream stream, DType dtype, const BiasActivation& a) {
   const int64_t rows_per_block = a.cols < kFlatChunk ? kFlatChunk / a.cols : 1;
   dispatch(dtype, [&](auto type) {
     using T = decltype(type);
-    T *z = a.z.as<T>(), *y = a.y.as<T>();
+    const T* z = a.z.as<const T>();
+    T* y = a.y.as<T>();
     if (a.bias)
       launch(stream, Grid{ceil_div(a.rows, rows_per_block), 256, 0},
              BiasForward<T, Act>{z, a.bias.as<float>(), y, a.rows, a.cols, rows_per_block});
     else
-      launch_flat(stream, a.rows * a.cols, Forward<T, Act>{y, z});
+      launch_map(stream, a.rows * a.cols, y, typename Act::template Value<T>{}, z);
   });
 }
 
@@ -112,11 +95,11 @@ void bias_backward(Stream stream, DType dtype, const BiasActivationGradient& a) 
     const T *dy = a.dy.as<T>(), *saved = a.saved.as<T>();
     T* dz = a.dz.as<T>();
     if (a.dbias)
-      launch(stream, Grid{column_tiles(a.cols) * chunks, kSweep<T>, 0},
+      launch(stream, Grid{column_tiles(a.cols) * chunks, kColumnTile, 0},
              BiasBackward<T, Act>{dy, saved, dz, a.scratch.as<float>(), a.rows, a.cols,
                                   column_chunk(a.rows)});
     else
-      launch_flat(stream, a.rows * a.cols, Backward<T, Act>{dz, dy, saved});
+      launch_map(stream, a.rows * a.cols, dz, typename Act::template Gradient<T>{}, dy, saved);
   });
   if (a.dbias) fold_columns(stream, {chunks, a.cols, a.cols, a.scratch, a.dbias, a.beta});
 }
@@ -126,21 +109,21 @@ void bias_backward(Stream stream, DType dtype, const BiasActivationGradient& a) 
 void relu_forward(Stream stream, DType dtype, int64_t n, DevicePtr y, DevicePtr x) {
   dispatch(dtype, [&](auto type) {
     using T = decltype(type);
-    launch_flat(stream, n, Forward<T, Relu>{y.as<T>(), x.as<T>()});
+    launch_map(stream, n, y.as<T>(), Relu::Value<T>{}, x.as<const T>());
   });
 }
 
 void gelu_forward(Stream stream, DType dtype, int64_t n, DevicePtr y, DevicePtr z) {
   dispatch(dtype, [&](auto type) {
     using T = decltype(type);
-    launch_flat(stream, n, Forward<T, Gelu>{y.as<T>(), z.as<T>()});
+    launch_map(stream, n, y.as<T>(), Gelu::Value<T>{}, z.as<const T>());
   });
 }
 
 void relu_backward(Stream stream, DType dtype, int64_t n, DevicePtr dx, DevicePtr dy, DevicePtr y) {
   dispatch(dtype, [&](auto type) {
     using T = decltype(type);
-    launch_flat(stream, n, Backward<T, Relu>{dx.as<T>(), dy.as<T>(), y.as<T>()});
+    launch_map(stream, n, dx.as<T>(), Relu::Gradient<T>{}, dy.as<const T>(), y.as<const T>());
   });
 }
 

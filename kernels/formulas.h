@@ -1,9 +1,12 @@
 // Scalar functions that host and GPU compute with the same arithmetic: exp, log, the normal
-// distribution, GELU. Branch-free, so that host loops over them vectorise without fast-math; a NaN
-// comes out as a NaN. Coefficients: minimax fits of relative error, made for this file.
+// distribution's tail, GELU. Branch-free, so that host loops over them vectorise without fast-math;
+// a NaN comes out as a NaN. Coefficients: minimax fits of relative error, made for this file.
 // Largest errors over a sweep against double (tests/kernels/formulas_test.cpp):
-//   exp_float and exp_down 1.1 ulp, log_float 0.9 ulp; Phi 6e-7 relative for x > -2, 2.5e-6 down to
-//   x = -10; gelu 8e-8 (1 + |x|) absolute, gelu_slope 2.5e-7 absolute.
+//   exp_float and exp_down 1.1 ulp, log_float 0.9 ulp; Phi(-a) 6e-7 relative for a < 2, 2.5e-6 up
+//   to a = 10; gelu 8e-8 (1 + |x|) absolute, gelu_slope 2.5e-7 absolute.
+// Those named _short serve results that are rounded to bf16, to 2^-9 of their size:
+// gelu_short 3.2e-4 of its value up to |x| = 6; gelu_slope_short 4e-7 absolute, as its sums stay in
+// float.
 #pragma once
 #include <cmath>
 
@@ -42,16 +45,20 @@ AB_FN float exp_float(float x) {
          float_of(static_cast<uint32_t>(n - half + 127) << 23);
 }
 
-// e^x for x <= 0, in a third fewer instructions: 2^n is one factor. Arguments below -87 give e^-87
-// = 1.6e-38, which is nothing beside the 1 that a softmax's largest term contributes.
-AB_FN float exp_down(float x) {
-  x = x < -87.0f ? -87.0f : x;
+// e^x for -88.3 <= x <= 0, in half the instructions: 2^n is one factor, for n = -127 it is 0.
+AB_FN float exp_between(float x) {
   constexpr float kRound = 12582912.0f;
   const float shifted = x * 1.44269504088896341f + kRound;
   const float whole = shifted - kRound;
   const float r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
   // The low bits of `shifted` are n; what stands above them leaves on the left.
   return exp_polynomial(r) * float_of((bits_of(shifted) << 23) + 0x3f800000u);
+}
+
+// e^x for x <= 0. Arguments below -87 give e^-87 = 1.6e-38, which is nothing beside the 1 that a
+// softmax's largest term contributes.
+AB_FN float exp_down(float x) {
+  return exp_between(x < -87.0f ? -87.0f : x);
 }
 
 // ln x: x = 2^e m with m in [sqrt 1/2, sqrt 2); -infinity at 0, NaN below.
@@ -79,37 +86,98 @@ AB_FN float log_float(float x) {
   return select(x > 0.0f && x < infinite, value, special);
 }
 
-struct Normal {
-  float cdf;      // Phi(x)
-  float density;  // phi(x) = exp(-x^2 / 2) / sqrt(2 pi)
-};
-
-// Phi(-|x|) = exp(-x^2 / 2) R(t), t = 1 / (1 + 0.3 |x|): the factor R is smooth and small tails
-// keep their relative precision, which 1 + erf(x / sqrt 2) would lose.
-AB_FN Normal normal(float x) {
-  const float a = fabsf(x);
-  const float t = 1.0f / (1.0f + 0.3f * a);
-  const float decay = exp_float(-0.5f * a * a);
-  float p = 0.0384074039f;
-  p = p * t - 0.169307548f;
-  p = p * t + 0.228952017f;
-  p = p * t - 0.0768399892f;
-  p = p * t + 0.142765531f;
-  p = p * t + 0.0945857446f;
-  p = p * t + 0.121945295f;
-  p = p * t + 0.119484203f;
-  p = p * t + 7.37266386e-6f;
-  const float tail = decay * p;
-  return {select(x < 0.0f, tail, 1.0f - tail), decay * 0.398942280f};
+// c0 + c1 a + ... + c7 a^7 in pairs of pairs: a third of the latency of Horner's chain, which is
+// what a short loop body waits for.
+AB_FN float polynomial7(float a, float c0, float c1, float c2, float c3, float c4, float c5,
+                        float c6, float c7) {
+  const float a2 = a * a;
+  const float low = (c3 * a + c2) * a2 + (c1 * a + c0), high = (c7 * a + c6) * a2 + (c5 * a + c4);
+  return high * (a2 * a2) + low;
 }
 
-// GELU(x) = x Phi(x), exact form (Hendrycks and Gimpel, 2016), and its derivative Phi + x phi.
+// The part of |x| that a normal tail depends on. At the end 2^-127 is 0 in exp_between, as
+// Phi(-13.27) = 2e-40 may be, and infinity does not meet that zero.
+AB_FN float tail_argument(float x) {
+  const float a = fabsf(x);
+  return a > 13.27f ? 13.27f : a;
+}
+
+// R(a) = Phi(-a) exp(a^2 / 2) for a >= 0, as a polynomial in t = 1 / (1 + 0.3 a): smooth, so that
+// small tails keep their relative precision, which 1 + erf(x / sqrt 2) would lose.
+AB_FN float tail_ratio(float a) {
+  const float t = 1.0f / (1.0f + 0.3f * a);
+  return polynomial7(t, 0.119484203f, 0.121945295f, 0.0945857446f, 0.142765531f, -0.0768399892f,
+                     0.228952017f, -0.169307548f, 0.0384074039f) *
+             t +
+         7.37266386e-6f;
+}
+
+// Phi(-a), the normal distribution's tail, for 0 <= a <= 13.27.
+AB_FN float normal_tail(float a) {
+  return exp_between(-0.5f * a * a) * tail_ratio(a);
+}
+
+// GELU(x) = x Phi(x), exact form (Hendrycks and Gimpel, 2016), from the tail alone:
+//   x Phi(x) = max(x, 0) - a Phi(-a);  Phi + x phi = q or, for x > 0, 1 - q with q = Phi(-a) - a
+//   phi(a)
 AB_FN float gelu(float x) {
-  return x * normal(x).cdf;
+  const float a = tail_argument(x);
+  return (x < 0.0f ? 0.0f : x) - a * normal_tail(a);
 }
 AB_FN float gelu_slope(float x) {
-  const Normal n = normal(x);
-  return n.cdf + x * n.density;
+  const float a = tail_argument(x);
+  const float q = exp_between(-0.5f * a * a) * (tail_ratio(a) - 0.398942280f * a);
+  return x < 0.0f ? q : 1.0f - q;
+}
+
+// The same for results that are rounded to bf16: half the instructions, no division. Arguments come
+// from bf16 values, whose NaNs have no low bits that the shift by 23 would carry into the exponent.
+
+// 2^y for -126 <= y <= 127, y = n + r with |r| <= 1/2: 2^r by a polynomial of degree kTerms,
+// n added to its exponent. Within 1.1e-4 for 3, 3e-6 for 4, 2e-7 for 5.
+template <int kTerms>
+AB_FN float exp2_short(float y) {
+  constexpr float kRound = 12582912.0f;
+  const float shifted = y + kRound;
+  const float r = y - (shifted - kRound), r2 = r * r;
+  float p;
+  if constexpr (kTerms == 3)
+    p = (0.0550089292f * r + 0.242210954f) * r2 + (0.693282902f * r + 1.0f);
+  else if constexpr (kTerms == 4)
+    p = (0.00958285294f * r2 + (0.0559064262f * r + 0.240240991f)) * r2 + (0.693124175f * r + 1.0f);
+  else
+    p = ((0.00132647273f * r + 0.00967151299f) * r2 + (0.0555073358f * r + 0.240222424f)) * r2 +
+        (0.693147004f * r + 1.0f);
+  return float_of(bits_of(p) + (bits_of(shifted) << 23));
+}
+
+// |x|, at most 12.5, where Phi(-|x|) is nothing. Compared as integers, which costs no mask: a NaN
+// becomes 12.5, and has to enter the result in another way.
+AB_FN float tail_argument_short(float x) {
+  constexpr uint32_t kMost = 0x41480000u;
+  const uint32_t bits = bits_of(x) & 0x7fffffffu;
+  return float_of(bits < kMost ? bits : kMost);
+}
+
+// log2 Phi(-a) is nearly a parabola: Phi(-a) within 2e-4 up to a = 6, 2e-3 beyond.
+AB_FN float gelu_short(float x) {
+  const float a = tail_argument_short(x);
+  const float p = polynomial7(a, -1.00027597f, -1.14780176f, -0.465468824f, -0.0486065224f,
+                              0.00655323314f, -0.000562564936f, 2.70321452e-5f, -5.47553782e-7f);
+  return (x < 0.0f ? 0.0f : x) - a * exp2_short<3>(p);
+}
+
+// q exp(a^2 / 2) as a polynomial up to a = 9, where q < 2e-12. Its gradients are summed unrounded,
+// so that it comes close to gelu_slope.
+AB_FN float gelu_slope_short(float x) {
+  float a = fabsf(x);
+  a = a > 9.0f ? 9.0f : a;
+  const float a2 = a * a, a8 = (a2 * a2) * (a2 * a2);
+  const float p = polynomial7(a, 0.499999762f, -0.797867358f, 0.249788716f, -0.131971046f,
+                              0.0600140803f, -0.0229688417f, 0.006996118f, -0.00157440372f) +
+                  (8.590481e-7f * a2 + (-2.15595101e-5f * a + 0.000239349974f)) * a8;
+  const float q = exp2_short<5>(-0.721347520f * a2) * p;
+  return x < 0.0f ? q : 1.0f - q;
 }
 
 }  // namespace ab

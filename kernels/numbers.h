@@ -35,9 +35,9 @@ AB_FN void store(float* to, float value) {
 }
 AB_FN void store(BFloat16* to, float value) {
   const uint32_t bits = bits_of(value);
-  const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-  const uint32_t quiet = (bits >> 16) | 0x40u;  // rounding could turn a NaN into infinity
-  to->bits = static_cast<uint16_t>((bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
+  const uint32_t rounded = bits + 0x7fffu + ((bits >> 16) & 1u);
+  const uint32_t quiet = bits | 0x400000u;  // rounding could turn a NaN into infinity
+  to->bits = static_cast<uint16_t>((value != value ? quiet : rounded) >> 16);
 }
 
 }  // namespace ab

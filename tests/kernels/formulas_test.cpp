@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "kernels/map.h"
 #include "tests/catch.h"
 
 namespace ab {
@@ -77,8 +78,11 @@ TEST_CASE("the normal distribution and GELU keep their precision in the tails") 
   double middle = 0.0, tail = 0.0, value = 0.0, slope = 0.0;
   for (int i = 0; i <= 2000000; ++i) {
     const float x = -10.0f + 20.0f * static_cast<float>(i) / 2000000.0f;
-    const double p = exact_cdf(x), error = std::fabs(normal(x).cdf - p) / p;
-    (x > -2.0f ? middle : tail) = std::max(x > -2.0f ? middle : tail, error);
+    const double p = exact_cdf(x);
+    if (x <= 0.0f) {
+      double& worst = x > -2.0f ? middle : tail;
+      worst = std::max(worst, std::fabs(normal_tail(-x) - p) / p);
+    }
     value = std::max(value, std::fabs(gelu(x) - x * p) / (1.0 + std::fabs(x)));
     slope = std::max(slope, std::fabs(gelu_slope(x) - (p + x * exact_density(x))));
   }
@@ -86,6 +90,69 @@ TEST_CASE("the normal distribution and GELU keep their precision in the tails") 
   CHECK(tail < 2.5e-6);
   CHECK(value < 8e-8);
   CHECK(slope < 3e-7);  // 2.503e-7 at -O1
+}
+
+TEST_CASE("GELU and its slope end where their limits are") {
+  for (const float x : {20.0f, 3e38f, kInfinity}) {
+    CHECK(gelu(x) == x);
+    CHECK(gelu_short(x) == x);
+    CHECK(gelu_slope(x) == 1.0f);
+    CHECK(gelu_slope_short(x) == 1.0f);
+    CHECK(gelu(-x) == 0.0f);
+    CHECK(gelu_slope(-x) == 0.0f);
+    CHECK(std::fabs(gelu_short(-x)) < 1e-30f);        // 12.5 Phi(-12.5)
+    CHECK(std::fabs(gelu_slope_short(-x)) < 2e-12f);  // the polynomial at 9
+  }
+  CHECK(gelu(0.0f) == 0.0f);
+  CHECK(gelu_short(-0.0f) == 0.0f);
+  for (const float nan : {NAN, -NAN}) {
+    CHECK(std::isnan(gelu(nan)));
+    CHECK(std::isnan(gelu_slope(nan)));
+  }
+}
+
+// Every bf16 value there is, denormals and NaNs of any payload included.
+TEST_CASE("the short formulas hold their bounds on every bf16 value") {
+  double power[3] = {}, value = 0.0, slope = 0.0;
+  for (uint32_t bits = 0; bits < 0x10000u; ++bits) {
+    const float x = load(BFloat16{static_cast<uint16_t>(bits)});
+    if (std::isnan(x)) {
+      const bool kept = std::isnan(gelu_short(x)) && std::isnan(gelu_slope_short(x)) &&
+                        std::isnan(exp2_short<3>(x)) && std::isnan(exp2_short<5>(x));
+      if (!kept) FAIL("a NaN got lost: " << bits);
+      continue;
+    }
+    if (x >= -126.0f && x <= 127.0f) {
+      const double wanted = std::exp2(static_cast<double>(x));
+      const float got[3] = {exp2_short<3>(x), exp2_short<4>(x), exp2_short<5>(x)};
+      for (int i = 0; i < 3; ++i) power[i] = std::max(power[i], std::fabs(got[i] / wanted - 1.0));
+    }
+    const double p = exact_cdf(x), density = exact_density(x);
+    if (std::fabs(x) <= 6.0f && std::fabs(x) > 1e-37f)
+      value = std::max(value, std::fabs(gelu_short(x) / (x * p) - 1.0));
+    if (std::isfinite(x))
+      slope = std::max(slope, std::fabs(gelu_slope_short(x) - (p + x * density)));
+  }
+  CHECK(power[0] < 1.1e-4);
+  CHECK(power[1] < 3e-6);
+  CHECK(power[2] < 2e-7);
+  CHECK(value < 3.2e-4);
+  CHECK(slope < 4e-7);
+}
+
+// What a bf16 product makes of two values: rounded in pairs, as store() rounds it.
+TEST_CASE("pairs are rounded as single values are, NaNs among them") {
+  for (uint32_t a = 0; a < 0x10000u; ++a)
+    for (const uint32_t b : {0x3f81u, 0x0040u, 0x7f80u, 0xffc1u, (a * 40503u) & 0xffffu}) {
+      const BFloat16 from[2] = {{static_cast<uint16_t>(a)}, {static_cast<uint16_t>(b)}};
+      const HalfPair pair = load_pair(from);
+      const float product = pair.low * pair.high;
+      BFloat16 single, both[2];
+      store(&single, product);
+      store_pair(both, product, -product);
+      if (both[0].bits != single.bits || both[1].bits != (single.bits ^ 0x8000u))
+        FAIL("product of " << a << " and " << b);
+    }
 }
 
 }  // namespace ab
