@@ -5,6 +5,12 @@ using namespace ab::test;
 
 namespace {
 
+fs::path checkpoint_path(const fs::path& run, int step) {
+  char name[40];
+  std::snprintf(name, sizeof name, "checkpoints/step-%08d", step);
+  return run / name;
+}
+
 Bytes ledger_of(const fs::path& run) {
   return read_bytes(run / "ledger.json");
 }
@@ -47,6 +53,42 @@ TEST_CASE("a killed run goes on with --resume and ends as if nothing had happene
   CHECK(losses_of(again) == losses_of(whole));
   CHECK(ledger_of(again) == ledger_of(whole));
   CHECK(fs::exists(again / "trace.json"));
+}
+
+TEST_CASE("a run goes on with half the ranks outside of group phases, and is refused inside") {
+  const TempDir folder;
+  const std::vector<std::string> words = {"train",
+                                          "--config",
+                                          tiny_config(folder),
+                                          "--method",
+                                          "ab",
+                                          "--set",
+                                          "checkpoint.every_steps=1",
+                                          "--set",
+                                          "checkpoint.keep=9"};
+  const auto run = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), words.begin(), words.end());
+    return abtrain(more);
+  };
+  const fs::path whole = folder / "whole";
+  REQUIRE(run({"--out", whole.string(), "--local-ranks", "4"}).exit == 0);
+  // Warm-up 1 to 3, AB 4 to 6, rebound 7 and 8, AB 9 to 11. What is left after step `last`:
+  const auto go_on_after = [&](int last) {
+    const fs::path again = folder / ("after" + std::to_string(last));
+    fs::copy(whole, again, fs::copy_options::recursive);
+    for (int step = last + 1; step <= 12; ++step) fs::remove_all(checkpoint_path(again, step));
+    return run({"--resume", again.string(), "--local-ranks", "2", "--set", "ab.group_size=1"});
+  };
+  const Outcome inside = go_on_after(5);
+  CHECK(inside.exit == 2);
+  REQUIRE(error_lines(inside).size() == 1);
+  CHECK(holds(error_lines(inside)[0], {"step-00000005 is of step 5", "4 ranks in groups of 2",
+                                       "after step 3 and after step 6"}));
+  const Outcome border = go_on_after(6);
+  INFO(border.err);
+  CHECK(border.exit == 0);
+  CHECK(holds(border.out, {"12 steps of 100 images"}));  // 2 x 50 instead of 4 x 25
+  CHECK(losses_of(folder / "after6").size() == 12);
 }
 
 TEST_CASE("--resume auto begins a run where there is none, and goes on where there is one") {

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "distributed/ledger_gather.h"
+#include "tests/catch.h"
 
 namespace ab {
 namespace {
@@ -101,6 +102,15 @@ std::map<LedgerKey, LedgerEntry> planned(const Config& config, int ranks, int ra
   const auto dry = Device::create(DeviceKind::kDry);
   Replica replica(config, resolved, *dry);
   return plan_traffic(config, resolved, {ranks, ranks_per_node}, replica, kept);
+}
+
+void check_close(const std::vector<double>& a, const std::vector<double>& b, size_t steps) {
+  REQUIRE(a.size() >= steps);
+  REQUIRE(b.size() >= steps);
+  for (size_t i = 0; i < steps; ++i) {
+    INFO("step " << i + 1);
+    CHECK(std::abs(a[i] - b[i]) < kRounding * std::abs(b[i]));
+  }
 }
 
 double relative_distance(const std::vector<float>& a, const std::vector<float>& b) {

@@ -34,6 +34,10 @@ FinishedRun run_training(const Config& config, int ranks, int ranks_per_node = 0
 std::map<LedgerKey, LedgerEntry> planned(const Config& config, int ranks, int ranks_per_node,
                                          const LayerRanks& kept);
 
+// Losses are sums of a few hundred rounded terms over a dozen steps that feed back on themselves.
+constexpr double kRounding = 1e-4;
+void check_close(const std::vector<double>& a, const std::vector<double>& b, size_t steps);
+
 // |a - b| / |b| over whole vectors.
 double relative_distance(const std::vector<float>& a, const std::vector<float>& b);
 

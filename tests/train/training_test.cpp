@@ -6,22 +6,6 @@
 
 using namespace ab;
 
-namespace {
-
-// Losses are sums of a few hundred rounded terms over a dozen steps that feed back on themselves.
-constexpr double kRounding = 1e-4;
-
-void check_close(const std::vector<double>& a, const std::vector<double>& b, size_t steps) {
-  REQUIRE(a.size() >= steps);
-  REQUIRE(b.size() >= steps);
-  for (size_t i = 0; i < steps; ++i) {
-    INFO("step " << i + 1);
-    CHECK(std::abs(a[i] - b[i]) < kRounding * std::abs(b[i]));
-  }
-}
-
-}  // namespace
-
 TEST_CASE("four ranks of batch b train like one rank of batch 4 b") {
   const std::string model = GENERATE("vit", "resnet");
   CAPTURE(model);

@@ -26,8 +26,16 @@
 
 namespace ab {
 
+// How a run is spread out.
+struct RunLayout {
+  int world = 1, group_size = 1;
+  int64_t global_batch = 0;
+  bool operator==(const RunLayout&) const = default;
+};
+
 // The part of a run's state that is the same on every rank.
 struct RunState {
+  RunLayout layout;
   int64_t step = 0;               // completed updates
   std::vector<int64_t> factored;  // k of every factorable weight now; empty: all dense
   LayerRanks layer_ranks;         // of all cycles so far
@@ -80,7 +88,9 @@ std::vector<std::pair<std::string, Tensor>> carried_by(const PowerSgd& powersgd)
 
 // state.json alone: what a resuming rank needs to bring its layout into shape first.
 RunState load_state(const std::string& checkpoint);
-// Weights, moments and ledger into a replica of the saved shapes. Throws DataError.
-void load_checkpoint(const std::string& checkpoint, const CheckpointParts& parts);
+// Weights, moments and ledger into a replica of the saved shapes; where the layout has changed, by
+// the rule of relayout.h. Throws DataError.
+void load_checkpoint(const std::string& checkpoint, const RunState& state,
+                     const CheckpointParts& parts);
 
 }  // namespace ab

@@ -33,7 +33,7 @@ void load_powersgd(const std::string& path, const PowerSgd& powersgd, Device& de
   }
 }
 
-void load_ledger(const Json& tree, Ledger& ledger) {
+void add_ledger(const Json& tree, Ledger& ledger) {
   for (const Json& row : tree.at("ledger")) {
     const LedgerKey key{static_cast<Phase>(row.at(0).get<int>()), row.at(1).get<std::string>(),
                         static_cast<Collective>(row.at(2).get<int>()),
@@ -42,6 +42,30 @@ void load_ledger(const Json& tree, Ledger& ledger) {
     ledger.add(key, {row.at(5).get<int64_t>(), row.at(6).get<int64_t>(), row.at(7).get<int64_t>(),
                      row.at(8).get<int64_t>(), row.at(9).get<int64_t>()});
   }
+}
+
+// What this rank did so far: of the saved rank of its number, and of those that have no successor
+// of theirs. A rank that is new has taken part in the same collectives as all, at no cost.
+void load_rank(const std::string& checkpoint, int saved_world, const CheckpointParts& parts) {
+  Ledger& ledger = parts.world.ledger();
+  const int world = parts.world.size(), rank = parts.world.rank();
+  ledger.clear();  // of the new start, which is set-up
+  parts.skipped = 0;
+  for (int saved = rank < saved_world ? rank : 0; saved < saved_world; saved += world) {
+    const std::string path = checkpoint + "/" + rank_file(saved);
+    try {
+      const Json tree = read_json(path);
+      add_ledger(tree, ledger);
+      parts.skipped += tree.at("skipped").get<int64_t>();
+    } catch (const Json::exception& error) {
+      throw DataError(path + ": " + error.what());
+    }
+  }
+  if (rank < saved_world) return;
+  parts.skipped = 0;
+  const Ledger first = ledger;
+  ledger.clear();
+  for (const auto& [key, entry] : first.entries()) ledger.add(key, {});
 }
 
 }  // namespace
@@ -62,7 +86,9 @@ RunState load_state(const std::string& checkpoint) {
     const auto number = [&](const char* key) {
       return tree.at(key).is_null() ? std::optional<double>() : tree.at(key).get<double>();
     };
-    return {tree.at("step").get<int64_t>(),
+    return {{tree.at("world").get<int>(), tree.at("group_size").get<int>(),
+             tree.at("global_batch").get<int64_t>()},
+            tree.at("step").get<int64_t>(),
             tree.at("factored").get<std::vector<int64_t>>(),
             tree.at("layer_ranks").get<LayerRanks>(),
             tree.at("params_now").get<int64_t>(),
@@ -73,30 +99,17 @@ RunState load_state(const std::string& checkpoint) {
   }
 }
 
-void load_checkpoint(const std::string& checkpoint, const CheckpointParts& parts) {
-  const std::string state = checkpoint + "/state.json";
-  const int64_t world = read_json(state).value("world", int64_t{0});
-  if (world != parts.world.size())
-    throw ConfigError("--resume: " + checkpoint + " was written by " + std::to_string(world) +
-                      " ranks, there are " + std::to_string(parts.world.size()) +
-                      "; start as many");
+void load_checkpoint(const std::string& checkpoint, const RunState& state,
+                     const CheckpointParts& parts) {
   load_weights(parts.replica.store, checkpoint + "/" + image_file("weights", parts.image.index));
   const SafetensorsFile optimizer(checkpoint + "/" + image_file("optimizer", parts.image.index));
   load_optimizer(optimizer, parts.replica);
   parts.stash.load(optimizer);
   parts.rules.load(optimizer);
-  if (parts.powersgd)
+  if (parts.powersgd && parts.world.size() == state.layout.world)  // else it has not begun
     load_powersgd(checkpoint + "/" + rank_file(parts.world.rank(), ".safetensors"), *parts.powersgd,
                   parts.replica.device);
-  const std::string rank = checkpoint + "/" + rank_file(parts.world.rank());
-  try {
-    const Json tree = read_json(rank);
-    parts.world.ledger().clear();  // of the new start, which is set-up
-    load_ledger(tree, parts.world.ledger());
-    parts.skipped = tree.value("skipped", int64_t{0});
-  } catch (const Json::exception& error) {
-    throw DataError(rank + ": " + error.what());
-  }
+  load_rank(checkpoint, state.layout.world, parts);
 }
 
 }  // namespace ab

@@ -56,11 +56,13 @@ std::vector<SafetensorsSource> frozen(std::vector<SafetensorsSource> sources) {
   return sources;
 }
 
-Json state_json(const RunState& state, int world) {
+Json state_json(const RunState& state) {
   const auto or_null = [](const std::optional<double>& v) { return v ? Json(*v) : Json(); };
   return {{"version", kCheckpointVersion},
           {"step", state.step},
-          {"world", world},
+          {"world", state.layout.world},
+          {"group_size", state.layout.group_size},
+          {"global_batch", state.layout.global_batch},
           {"factored", state.factored},
           {"layer_ranks", state.layer_ranks},
           {"params_now", state.params_now},
@@ -104,7 +106,7 @@ Snapshot take_snapshot(const std::string& path, const RunState& state,
     snapshot.tensors.push_back({rank_file(snapshot.rank, ".safetensors"),
                                 frozen(powersgd_sources(*parts.powersgd, parts.replica.device)),
                                 {}});
-  if (snapshot.rank == 0) snapshot.state = state_json(state, parts.world.size());
+  if (snapshot.rank == 0) snapshot.state = state_json(state);
   snapshot.rank_own = {{"ledger", ledger_json(parts.world)}, {"skipped", parts.skipped}};
   return snapshot;
 }

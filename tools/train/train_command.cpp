@@ -16,6 +16,7 @@
 #include "tools/train/exit_codes.h"
 #include "tools/train/plan_text.h"
 #include "tools/train/rank_program.h"
+#include "tools/train/relayout.h"
 #include "tools/train/traffic_plan.h"
 #include "tools/train/trainer.h"
 #include "tools/train/weights.h"
@@ -242,6 +243,8 @@ int train_command(const Options& options) {
         std::call_once(opened, [&] {  // ranks of one process share the images
           shared.config = load_config(options.config, options.settings);
           shared.places = places_of(options, &shared.warnings);
+          if (const std::string& from = shared.places.checkpoint; !from.empty())
+            keep_global_batch(shared.config, load_state(from), from, world.size());
           if (!shared.places.folder.empty()) catch_stop_signals();
           shared.data = open_datasets(shared.config);
         });

@@ -5,6 +5,7 @@
 
 #include "distributed/groups.h"
 #include "tools/train/config_check.h"
+#include "tools/train/relayout.h"
 
 namespace ab {
 namespace {
@@ -111,9 +112,14 @@ int64_t Trainer::resume() {
   } else {
     const RunState state = load_state(in_.resume_from);
     start = state.step;
+    const bool own_statistics = in_.config.train.sync_bn == "off" && replica_.store.buffer_values();
+    const bool moved =
+        is_relayout(in_.config, plan_.spans, state, layout(), in_.resume_from, own_statistics);
     if (!state.factored.empty()) shape_as_factored(replica_, state.factored, place_.trains_a);
-    load_checkpoint(in_.resume_from, checkpoint_parts(span_of(plan_.spans, start - 1).phase,
-                                                      !state.factored.empty()));
+    CheckpointParts parts =
+        checkpoint_parts(span_of(plan_.spans, start - 1).phase, !state.factored.empty());
+    if (moved) parts.image.index = 0;
+    load_checkpoint(in_.resume_from, state, parts);
     result_.layer_ranks = state.layer_ranks;
     result_.params_now = state.params_now;
     result_.top1_last = state.top1_last;
@@ -219,11 +225,15 @@ CheckpointParts Trainer::checkpoint_parts(StepPhase phase, bool factored) {
   return {replica_, border_.stash(), border_.rules(), powersgd_.get(), in_.world, image, skipped_};
 }
 
+RunLayout Trainer::layout() const {
+  return {in_.world.size(), in_.resolved.group_size, in_.resolved.global_batch};
+}
+
 void Trainer::save(int64_t completed) {
   const auto timing = timed("checkpoint", completed);
   const bool factored = span_.phase == StepPhase::kAb && completed < span_.to;
-  RunState state{completed,        {}, result_.layer_ranks, result_.params_now, result_.top1_last,
-                 result_.top1_best};
+  RunState state{layout(),          completed,        {}, result_.layer_ranks, result_.params_now,
+                 result_.top1_last, result_.top1_best};
   if (factored) state.factored = result_.layer_ranks.back();
   checkpoints_.begin(state, checkpoint_parts(span_.phase, factored));
 }

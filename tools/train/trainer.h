@@ -64,6 +64,7 @@ class Trainer {
   void leave_phase(const PhaseSpan& span);
   bool run_span(const PhaseSpan& span, int64_t first);
   void evaluate(int64_t completed);
+  RunLayout layout() const;
   void save(int64_t completed);
   EvalRecord evaluate_merged(int64_t completed);
   bool checkpoint_due(int64_t completed) const;
