@@ -50,13 +50,15 @@ TEST_CASE("a signal ends the run with a checkpoint and 75, a second one at once"
   CHECK(losses_of(folder / "again") == losses_of(folder / "whole"));
 }
 
-TEST_CASE("a second signal ends a run at once", "[stop]") {
+TEST_CASE("a second signal of any kind ends a run at once", "[stop]") {
+  const auto [first, second] = GENERATE(std::pair(SIGTERM, SIGTERM), std::pair(SIGUSR1, SIGINT));
+  CAPTURE(first, second);
   const TempDir folder;
   Start start;
-  start.meanwhile = [&](pid_t process) {
+  start.meanwhile = [&, first = first, second = second](pid_t process) {
     if (!wait_for_step(folder / "run", 1)) return;
-    for (int i = 0; i < 2; ++i) {
-      kill(process, SIGTERM);
+    for (const int signal : {first, second}) {
+      kill(process, signal);
       std::this_thread::sleep_for(std::chrono::milliseconds(200));
     }
   };
@@ -64,7 +66,7 @@ TEST_CASE("a second signal ends a run at once", "[stop]") {
   const Outcome outcome = abtrain(
       run_words(folder, 0, "run", {"train.steps=100000000", "checkpoint.ask_every=99999999"}),
       start);
-  CHECK(outcome.exit == 128 + SIGTERM);
+  CHECK(outcome.exit == 128 + second);
 }
 
 TEST_CASE("a Slurm job that is near its end checkpoints by itself", "[stop]") {

@@ -11,8 +11,10 @@ namespace {
 std::atomic<int> caught{0};
 static_assert(std::atomic<int>::is_always_lock_free);  // a handler may touch nothing else
 
-void mark(int) {
-  caught = 1;
+void mark(int signal) {
+  if (caught.exchange(1) == 0) return;
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);  // delivered when this handler returns
 }
 
 // Three counts in one word: ranks whose process was signalled, ranks that see the end of the job,
@@ -39,7 +41,7 @@ std::optional<double> job_end_time() {
 void catch_stop_signals() {
   struct sigaction action {};
   action.sa_handler = mark;
-  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
+  action.sa_flags = SA_RESTART;
   for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) sigaction(signal, &action, nullptr);
 }
 

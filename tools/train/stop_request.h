@@ -13,8 +13,8 @@
 
 namespace ab {
 
-// From here on the three signals only leave a mark; a second one of the same kind ends the process
-// at once, as it would have by default.
+// From here on the first of the three signals only leaves a mark; a second one, whichever of the
+// three, ends the process at once, as it would have by default.
 void catch_stop_signals();
 // The three signals end the process again: a rank that has failed stops at once when the launcher
 // asks it to.
