@@ -26,7 +26,7 @@ TEST_CASE("a signal ends the run with a checkpoint and 75, a second one at once"
   const int mpi = GENERATE(0, 4);
   CAPTURE(mpi);
   const TempDir folder;
-  const std::vector<std::string> small = {"data.local_batch=2", "train.steps=240",
+  const std::vector<std::string> small = {"data.local_batch=2", "train.steps=480",
                                           "checkpoint.ask_every=7"};
   const Outcome whole = abtrain(run_words(folder, mpi, "whole", small), {.mpi_ranks = mpi});
   REQUIRE(whole.exit == 0);
@@ -42,7 +42,7 @@ TEST_CASE("a signal ends the run with a checkpoint and 75, a second one at once"
   CHECK(holds(stopped.out, {"a signal reached", "of 4 ranks", "--resume auto --out"}));
   CHECK(error_lines(stopped).empty());
   CHECK(holds(text_of(folder / "again/summary.json"), {"\"exit\": 75"}));
-  CHECK(losses_of(folder / "again").size() < 240);
+  CHECK(losses_of(folder / "again").size() < 480);
   CHECK(processes_naming(folder.path().string()) == 0);
   const Outcome resumed = abtrain(words, {.mpi_ranks = mpi});
   CHECK(resumed.exit == 0);
