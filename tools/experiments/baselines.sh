@@ -20,10 +20,12 @@ out=${AB_OUT:-runs/baselines}
 seeds=${AB_SEEDS:-1 2 3}
 methods=${AB_METHODS:-ddp ab ab-nogroups powersgd local-sgd}
 . tools/experiments/common.sh
-common=("train.epochs=${AB_EPOCHS:-12}" local_sgd.group_size=2 "$@")
+common=("train.epochs=${AB_EPOCHS:-12}" "$@")
 for seed in $seeds; do
   for method in $methods; do
-    train "$out/$method-$seed" "$method" "${common[@]}" "train.seed=$seed"
+    own=()
+    if [ "$method" = local-sgd ]; then own=(local_sgd.group_size=2); fi
+    train "$out/$method-$seed" "$method" "${common[@]}" "${own[@]}" "train.seed=$seed"
   done
 done
 folders() {  # of a method

@@ -15,7 +15,7 @@ abtrain=${AB_BIN:-build/release/bin}/abtrain
 model=${AB_MODEL:-mini-vit} batch=${AB_BATCH:-32} hosts=${AB_HOSTS:-4} steps=${AB_STEPS:-12}
 out=${AB_OUT:-$(mktemp -d)}
 export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive  # more ranks than cores
-. tools/experiments/common.sh
+mkdir -p "$out"
 cat >"$out/config.json" <<JSON
 {"model": {"name": "$model", "image": 32}, "data": {"format": "synthetic", "local_batch": $batch},
  "train": {"steps": $steps, "log_every": 1, "eval_every": 0, "init": "default"}}
@@ -26,6 +26,7 @@ for setting in "$@"; do settings+=(--set "$setting"); done
 run() {  # name cluster-options...
   local name=$1
   shift
+  rm -rf "${out:?}/$name"
   tools/cluster/run --hosts "$hosts" --ranks-per-host 1 --csv "$out/$name.csv" "$@" -- \
     abtrain train --config "$out/config.json" --method ddp "${settings[@]}" --out "$out/$name" \
     >"$out/$name.log" 2>&1 || { tail -n 5 "$out/$name.log" >&2; exit 1; }
@@ -43,12 +44,13 @@ wait=$(median free comm_wait_s)
 rate=$(awk -v b="$bytes" -v s="$step" -v w="$wait" 'BEGIN { printf "%.0f", 8 * b / ((s - w) / 3) / 1e6 }')
 run limited --rate "${rate}mbit"
 echo "$("$abtrain" --version), $(awk -F: '/model name/ { sub(/^ /, "", $2); print $2; exit }' \
-  /proc/cpuinfo), $(nproc) cores"
+  /proc/cpuinfo), $(nproc --all) cores"
 echo
 echo "| model | hosts x batch | sent by a host and step | free step (wait) | link | step (wait) | on the way | hidden | aim 70 % |"
 echo "|---|---|---|---|---|---|---|---|---|"
 awk -v m="$model" -v h="$hosts x $batch" -v b="$bytes" -v s="$step" -v w="$wait" -v r="$rate" \
   -v s1="$(median limited step_s)" -v w1="$(median limited comm_wait_s)" 'BEGIN {
     way = 8 * b / r / 1e6; hidden = 1 - w1 / way
+    verdict = (hidden >= 0.7) ? "reached" : "missed"
     printf "| %s | %s | %.1f MB | %.3f s (%.3f s) | %d Mbit/s | %.3f s (%.3f s) | %.3f s | %.0f %% | %s |\n",
-      m, h, b / 1e6, s, w, r, s1, w1, way, 100 * hidden, hidden >= 0.7 ? "reached" : "missed" }'
+      m, h, b / 1e6, s, w, r, s1, w1, way, 100 * hidden, verdict }'
