@@ -5,7 +5,7 @@
 // free of order: f(i) may not read what f(j) writes in the same call. Sums accumulate in float in
 // an order fixed by n and the block size alone, so two runs agree to the bit.
 #pragma once
-#include "kernels/stream.h"
+#include "kernels/numbers.h"
 
 namespace ab {
 
@@ -39,7 +39,8 @@ class Block {
 #endif
   }
 
-  // Sum of f(i) over [0, n), known to every thread of the block.
+  // Sum of f(i) over [0, n), known to every thread of the block. f has no effect: the host
+  // may call it twice for an i.
   template <class F>
   AB_FN float sum(int64_t n, F f) const {
     float total = 0.0f;
@@ -47,9 +48,26 @@ class Block {
     for (int64_t i = threadIdx.x; i < n; i += blockDim.x) total += f(i);
     return fold(total, 0.0f, [](float a, float b) { return a + b; });
 #else
+    if (n < kLanes) {
 #pragma omp simd reduction(+ : total)
-    for (int64_t i = 0; i < n; ++i) total += f(i);
-    return total;
+      for (int64_t i = 0; i < n; ++i) total += f(i);
+      return total;
+    }
+    float lane[kLanes] = {};
+    int64_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) {
+#pragma omp simd
+      for (int l = 0; l < kLanes; ++l) lane[l] += f(i + l);
+    }
+    if (i < n) {  // the rest, in one go with some that have been
+      const int done = static_cast<int>(i - (n - kLanes));
+#pragma omp simd
+      for (int l = 0; l < kLanes; ++l) {
+        const float value = f(n - kLanes + l);
+        lane[l] += l >= done ? value : 0.0f;
+      }
+    }
+    return folded(lane, [](float a, float b) { return a + b; });
 #endif
   }
 
@@ -61,13 +79,41 @@ class Block {
     for (int64_t i = threadIdx.x; i < n; i += blockDim.x) best = fmaxf(best, f(i));
     return fold(best, floor, [](float a, float b) { return fmaxf(a, b); });
 #else
-#pragma omp simd reduction(max : best)
-    for (int64_t i = 0; i < n; ++i) {
-      const float value = f(i);
-      best = best > value ? best : value;
-    }
-    return best;
+    (void)best;
+    return float_in(max_order(n, order_of(floor), [=](int64_t i) { return order_of(f(i)); }));
 #endif
+  }
+
+  // Floats as integers in the same order: the largest of those costs no mask. A NaN without a sign
+  // is above infinity.
+  AB_FN static int32_t order_of(float x) {
+    const int32_t bits = static_cast<int32_t>(bits_of(x));
+    return bits ^ ((bits >> 31) & 0x7fffffff);
+  }
+  AB_FN static float float_in(int32_t order) {
+    return float_of(static_cast<uint32_t>(order ^ ((order >> 31) & 0x7fffffff)));
+  }
+  template <class F>
+  AB_FN int32_t max_order(int64_t n, int32_t least, F f) const {
+    int32_t best = least;
+    if (n < kLanes) {
+#pragma omp simd reduction(max : best)
+      for (int64_t i = 0; i < n; ++i) best = best > f(i) ? best : f(i);
+      return best;
+    }
+    int32_t lane[kLanes];
+    for (int l = 0; l < kLanes; ++l) lane[l] = least;
+    const auto take = [&](int64_t from) {
+#pragma omp simd
+      for (int l = 0; l < kLanes; ++l) {
+        const int32_t order = f(from + l);
+        lane[l] = lane[l] > order ? lane[l] : order;
+      }
+    };
+    int64_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) take(i);
+    if (i < n) take(n - kLanes);
+    return folded(lane, [](int32_t a, int32_t b) { return a > b ? a : b; });
   }
 
   // out(c, total) with total = sum over rows r in [first, last) of f(r, c), for c in [0, columns),
@@ -83,19 +129,10 @@ class Block {
     }
     __syncthreads();
 #else
-    float total[kColumns] = {};
-    if (columns == kColumns) {  // a constant trip count keeps the totals in registers
-      for (int64_t r = first; r < last; ++r) {
-#pragma omp simd
-        for (int c = 0; c < kColumns; ++c) total[c] += f(r, c);
-      }
-    } else {
-      for (int64_t r = first; r < last; ++r) {
-#pragma omp simd
-        for (int c = 0; c < columns; ++c) total[c] += f(r, c);
-      }
-    }
-    for (int c = 0; c < columns; ++c) out(c, total[c]);
+    int c = 0;
+    for (; c + kWide <= columns; c += kWide) strip<kWide>(first, last, c, kWide, f, out);
+    for (; c + kLanes <= columns; c += kLanes) strip<kLanes>(first, last, c, kLanes, f, out);
+    strip<0>(first, last, c, columns - c, f, out);
 #endif
   }
 
@@ -112,6 +149,40 @@ class Block {
   }
 
  private:
+  // Running sums and maxima of a row on the host: two vectors of them.
+  static constexpr int kLanes = 32;
+
+  // Columns whose totals fit the CPU's registers, where a row adds to them at no cost: in memory
+  // each vector of them would wait for its last store.
+  static constexpr int kWide = 128;
+  template <int kWidth, class F, class Out>
+  AB_FN static void strip(int64_t first, int64_t last, int from, int count, F f, Out out) {
+    float total[kWidth > 0 ? kWidth : kLanes] = {};
+    const int width = kWidth > 0 ? kWidth : count;
+    for (int64_t r = first; r < last; ++r) {
+#pragma omp simd
+      for (int c = 0; c < width; ++c) total[c] += f(r, from + c);
+    }
+#pragma omp simd
+    for (int c = 0; c < width; ++c) out(from + c, total[c]);
+  }
+
+  // Halves into each other, as one by one would take thirty steps that wait for one another.
+  template <class T, class Combine>
+  AB_FN static T folded(const T (&lane)[kLanes], Combine combine) {
+    T a[16], b[8], c[4];
+#pragma omp simd
+    for (int l = 0; l < 16; ++l) a[l] = combine(lane[l], lane[l + 16]);
+#pragma omp simd
+    for (int l = 0; l < 8; ++l) b[l] = combine(a[l], a[l + 8]);
+#pragma omp simd
+    for (int l = 0; l < 4; ++l) c[l] = combine(b[l], b[l + 4]);
+    return combine(combine(c[0], c[2]), combine(c[1], c[3]));
+  }
+  AB_FN static float larger(float a, float b) {
+    return a > b ? a : b;
+  }
+
 #if defined(__CUDA_ARCH__)
   // Folds one value per thread: within warps by shuffles, then over the warps' results.
   template <class Combine>

@@ -1,32 +1,46 @@
-// Softmax cross-entropy with label smoothing, one row a block. With m the largest logit:
+// Softmax cross-entropy with label smoothing. With m the largest logit:
 //   loss_r = log sum exp(x - m) - (1 - e) (x_label - m) - e / C sum (x - m)
 // so that logits of any size keep their precision; the mean over rows is one block's sum, in an
 // order that rows alone fix. Accumulation in float. Bytes moved: rows * cols * size, twice in
 // backward.
 #include "kernels/cross_entropy.h"
 #include "kernels/formulas.h"
-#include "kernels/launch.h"
+#include "kernels/map.h"
 
 namespace ab {
 namespace {
+
+// Rows of one block, pass by pass: no row waits for the sum of the one before it.
+constexpr int kGroup = 4;
 
 template <class T>
 struct Forward {
   const T* logits;
   const int32_t* labels;
   float *statistics, *row_loss;
-  int64_t cols;
+  int64_t rows, cols;
   float smoothing;
   AB_FN void operator()(const Block& block) const {
-    const int64_t r = block.index();
-    const T* row = logits + r * cols;
-    const float top = block.max(cols, -INFINITY, [=](int64_t c) { return load(row[c]); });
-    const float total = block.sum(cols, [=](int64_t c) { return exp_down(load(row[c]) - top); });
-    const float below =
-        smoothing == 0.0f ? 0.0f : block.sum(cols, [=](int64_t c) { return load(row[c]) - top; });
+    const int64_t first = block.index() * kGroup;
+    const int count = static_cast<int>(rows - first < kGroup ? rows - first : kGroup);
+    const T* group = logits + first * cols;
+    float top[kGroup], total[kGroup], below[kGroup];
+    for (int r = 0; r < count; ++r) top[r] = row_max(block, cols, group + r * cols);
+    fetch(group + kGroup * cols, kGroup * cols);
+    for (int r = 0; r < count; ++r)
+      total[r] = row_sum(block, cols, group + r * cols,
+                         [t = top[r]](float x) { return exp_of<T>(x - t); });
+    for (int r = 0; r < count; ++r)
+      below[r] = smoothing == 0.0f ? 0.0f
+                                   : row_sum(block, cols, group + r * cols,
+                                             [t = top[r]](float x) { return x - t; });
+    for (int r = 0; r < count; ++r) finish(block, first + r, top[r], total[r], below[r]);
+  }
+
+  AB_FN void finish(const Block& block, int64_t r, float top, float total, float below) const {
     const int32_t label = labels[r];
     const bool known = label >= 0 && label < cols;
-    const float at_label = known ? load(row[label]) - top : NAN;
+    const float at_label = known ? load(logits[r * cols + label]) - top : NAN;
     const float log_total = log_float(total);
     const float share = smoothing / static_cast<float>(cols);
     const float loss = log_total - (1.0f - smoothing) * at_label - share * below;
@@ -67,11 +81,12 @@ struct Backward {
     const float top = statistics[2 * r], log_total = statistics[2 * r + 1];
     const float share = smoothing / static_cast<float>(cols), hit = 1.0f - smoothing, s = scale;
     const int32_t label = labels[r];
-    block.each(cols, [=](int64_t c) {
-      const float p = exp_down(load(in[c]) - top - log_total);
-      const float target = share + (static_cast<int32_t>(c) == label ? hit : 0.0f);
-      store(out + c, (p - target) * s);
-    });
+    const bool known = label >= 0 && label < cols;
+    const auto gradient = [=](float x) { return exp_of<T>(x - top - log_total) - share; };
+    const float at_label = known ? gradient(load(in[label])) - hit : 0.0f;  // dlogits may be logits
+    map(
+        block, cols, out, [=](float x) { return gradient(x) * s; }, in);
+    if (known) block.once([=] { store(out + label, at_label * s); });
   }
 };
 
@@ -85,9 +100,9 @@ void cross_entropy_forward(Stream stream, DType dtype, const CrossEntropy& a, De
                            DevicePtr loss) {
   dispatch(dtype, [&](auto type) {
     using T = decltype(type);
-    launch(stream, Grid{a.rows, row_threads(a.cols), 0},
+    launch(stream, Grid{ceil_div(a.rows, kGroup), row_threads(a.cols), 0},
            Forward<T>{a.logits.as<T>(), a.labels.as<int32_t>(), a.statistics.as<float>(),
-                      row_loss.as<float>(), a.cols, a.smoothing});
+                      row_loss.as<float>(), a.rows, a.cols, a.smoothing});
   });
   launch(stream, Grid{1, 256, 0}, Mean{row_loss.as<float>(), loss.as<float>(), a.rows});
 }

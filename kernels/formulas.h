@@ -22,12 +22,10 @@ AB_FN float select(bool condition, float a, float b) {
 
 // e^r for |r| <= ln 2 / 2.
 AB_FN float exp_polynomial(float r) {
-  float p = 0.00138144661f;
-  p = p * r + 0.0083687809f;
-  p = p * r + 0.0416683943f;
-  p = p * r + 0.166665201f;
-  p = p * r + 0.499999934f;
-  return p * r * r + r + 1.0f;
+  const float r2 = r * r;
+  const float high = 0.00138144661f * r + 0.0083687809f, low = 0.0416683943f * r + 0.166665201f;
+  const float p = (high * r2 + low) * r + 0.499999934f;
+  return p * r2 + r + 1.0f;
 }
 
 // e^x: x = n ln 2 + r with |r| <= ln 2 / 2; e^r by a polynomial; 2^n in two factors, so that
@@ -149,6 +147,18 @@ AB_FN float exp2_short(float y) {
     p = ((0.00132647273f * r + 0.00967151299f) * r2 + (0.0555073358f * r + 0.240222424f)) * r2 +
         (0.693147004f * r + 1.0f);
   return float_of(bits_of(p) + (bits_of(shifted) << 23));
+}
+
+// e^(scale x) for scale x <= 0, as precise as a sum of the results for values of type T has use
+// for.
+template <class T>
+AB_FN float exp_of(float x, float scale = 1.0f) {
+  if constexpr (sizeof(T) == 4) {
+    return exp_down(scale * x);
+  } else {
+    const float y = x * (scale * 1.44269504f);
+    return exp2_short<4>(y < -126.0f ? -126.0f : y);
+  }
 }
 
 // |x|, at most 12.5, where Phi(-|x|) is nothing. Compared as integers, which costs no mask: a NaN

@@ -1,6 +1,9 @@
-// y = f(x, ...) element by element where inputs and output have one storage type.
-//   map       y[i] = f(a[i], ...) for i in [0, n)
-//   map_sum   the same over rows of columns, with the column sums of y in float
+// y = f(x, ...) element by element where inputs and output have one storage type, and passes over
+// rows that are summed or held in scratch.
+//   map                y[i] = f(a[i], ...) for i in [0, n)
+//   map_sum            the same over rows of columns, with the column sums of y in float
+//   row_max, row_sum   over one row
+//   spread, collect    a row into scratch as floats, and back
 // On the host bf16 values are taken two at a time, as the halves of a 32-bit word: a shift or a
 // mask makes a float of one, and a whole vector of words goes back, which widening and narrowing
 // single values would double in instructions. Elsewhere these are the loops of block.h. y may be an
@@ -31,26 +34,130 @@ AB_FN void store_pair(BFloat16* to, float low, float high) {
   memcpy(to, &word, sizeof word);
 }
 
+// On the host the last elements of a row are a vector like the others, which begins among those
+// that have been: rows of a hundred elements would else spend half of their time on the odd ones.
+constexpr int64_t kStrip = 32;
+
 template <class T, class F, class... In>
-AB_FN void map(const Block& block, int64_t n, T* y, F f, const In*... in) {
-#if !defined(__CUDA_ARCH__)
-  if constexpr (sizeof(T) == 2) {
+AB_FN void map_strip(const Block& block, int64_t n, T* y, F f, const In*... in) {
+  if constexpr (sizeof(T) == 2)
     block.each(n / 2, [=](int64_t i) {
       store_pair(y + 2 * i, f(load_pair(in + 2 * i).low...), f(load_pair(in + 2 * i).high...));
     });
-    if (n % 2) store(y + n - 1, f(load(in[n - 1])...));
+  else
+    block.each(n, [=](int64_t i) { store(y + i, f(load(in[i])...)); });
+}
+
+template <class T, class F, class... In>
+AB_FN void map(const Block& block, int64_t n, T* y, F f, const In*... in) {
+#if !defined(__CUDA_ARCH__)
+  const int64_t whole = n / kStrip * kStrip;
+  if (n >= kStrip) {
+    T rest[kStrip];  // before the inputs change, should y be one of them
+    if (whole < n) map_strip(block, kStrip, rest, f, in + (n - kStrip)...);
+    map_strip(block, whole, y, f, in...);
+    if (whole < n) memcpy(y + (n - kStrip), rest, sizeof rest);
     return;
   }
 #endif
   block.each(n, [=](int64_t i) { store(y + i, f(load(in[i])...)); });
 }
 
-// Asks for a row's piece of a tile some rows ahead: 256 bytes are too short a run for the processor
-// to foresee the next one, and a long formula leaves it no time to wait.
+// Largest x[i], at least -infinity, and sum of f(x[i]).
 template <class T>
-AB_FN void fetch_ahead(const T* row, int64_t stride, int columns) {
-  const T* ahead = row + 4 * stride;
-  for (int c = 0; c < columns; c += 64 / static_cast<int>(sizeof(T))) __builtin_prefetch(ahead + c);
+AB_FN float row_max(const Block& block, int64_t n, const T* x) {
+#if !defined(__CUDA_ARCH__)
+  if constexpr (sizeof(T) == 2) {
+    if (n >= 2) {
+      const float odd = n % 2 ? load(x[n - 1]) : -INFINITY;
+      const auto order = [=](int64_t i) {
+        const HalfPair p = load_pair(x + 2 * i);
+        const int32_t low = Block::order_of(p.low), high = Block::order_of(p.high);
+        return low > high ? low : high;
+      };
+      return Block::float_in(block.max_order(n / 2, Block::order_of(odd), order));
+    }
+  }
+#endif
+  return block.max(n, -INFINITY, [=](int64_t i) { return load(x[i]); });
+}
+template <class T, class F>
+AB_FN float row_sum(const Block& block, int64_t n, const T* x, F f) {
+#if !defined(__CUDA_ARCH__)
+  if constexpr (sizeof(T) == 2) {
+    const float odd = n % 2 ? f(load(x[n - 1])) : 0.0f;
+    return odd + block.sum(n / 2, [=](int64_t i) {
+      const HalfPair p = load_pair(x + 2 * i);
+      return f(p.low) + f(p.high);
+    });
+  }
+#endif
+  return block.sum(n, [=](int64_t i) { return f(load(x[i])); });
+}
+
+// A row of values in scratch, as floats, filled up to whole strips. On the host a strip of bf16
+// values lies as its even ones and its odd ones, in two halves of the scratch, and the last strip
+// of a row begins among those that have been, whose second copies are filling.
+AB_FN int64_t spread_size(int64_t n) {
+  return (n + kStrip - 1) / kStrip * kStrip;
+}
+template <class T, class F>
+AB_FN void spread(const Block& block, int64_t n, float* to, F f, const T* x, float filling) {
+  const int64_t size = spread_size(n);
+#if !defined(__CUDA_ARCH__)
+  if constexpr (sizeof(T) == 2)
+    if (n >= kStrip) {
+      float *even = to, *odd = to + size / 2;
+      const int64_t whole = n / kStrip * kStrip;
+      block.each(whole / 2, [=](int64_t i) {
+        const HalfPair p = load_pair(x + 2 * i);
+        even[i] = f(p.low);
+        odd[i] = f(p.high);
+      });
+      if (whole == n) return;
+      const int from = static_cast<int>(whole - (n - kStrip));
+      block.each(kStrip / 2, [=](int64_t i) {
+        const int at = 2 * static_cast<int>(i);
+        const HalfPair p = load_pair(x + (n - kStrip) + at);
+        even[whole / 2 + i] = at < from ? filling : f(p.low);
+        odd[whole / 2 + i] = at + 1 < from ? filling : f(p.high);
+      });
+      return;
+    }
+#endif
+  block.each(size - n, [=](int64_t i) { to[n + i] = filling; });
+  block.each(n, [=](int64_t i) { to[i] = f(load(x[i])); });
+}
+// y[i] = f(value i of a spread row).
+template <class T, class F>
+AB_FN void collect(const Block& block, int64_t n, T* y, F f, const float* from) {
+#if !defined(__CUDA_ARCH__)
+  if constexpr (sizeof(T) == 2)
+    if (n >= kStrip) {
+      const float *even = from, *odd = from + spread_size(n) / 2;
+      const auto strips = [=](int64_t slot, T* to, int64_t count) {
+        block.each(count,
+                   [=](int64_t i) { store_pair(to + 2 * i, f(even[slot + i]), f(odd[slot + i])); });
+      };
+      const int64_t whole = n / kStrip * kStrip;  // written last, over the filling's place
+      if (whole < n) strips(whole / 2, y + (n - kStrip), kStrip / 2);
+      strips(0, y, whole / 2);
+      return;
+    }
+#endif
+  block.each(n, [=](int64_t i) { store(y + i, f(from[i])); });
+}
+
+// Asks the host's memory for n values that are needed soon, where the processor does not foresee
+// it: the next piece of a tile, or the next rows while these ones are being computed with.
+template <class T>
+AB_FN void fetch(const T* from, int64_t n) {
+#if !defined(__CUDA_ARCH__)
+  for (int64_t i = 0; i < n; i += 64 / static_cast<int64_t>(sizeof(T)))
+    __builtin_prefetch(from + i);
+#else
+  (void)from, (void)n;
+#endif
 }
 
 // For r in [first, last) and c in [0, columns), columns <= kColumns, element i = r * stride + c:
@@ -66,9 +173,9 @@ AB_FN void map_sum(const Block& block, int64_t first, int64_t last, int columns,
     for (int64_t r = first; r < last; ++r) {
       const T *u = a + r * stride, *v = b + r * stride;
       T* to = y + r * stride;
-      fetch_ahead(u, stride, columns);
-      fetch_ahead(v, stride, columns);
-      fetch_ahead(to, stride, columns);
+      fetch(u + 4 * stride, columns);
+      fetch(v + 4 * stride, columns);
+      fetch(to + 4 * stride, columns);
 #pragma omp simd
       for (int i = 0; i < count; ++i) {
         if constexpr (kLanes == 2) {

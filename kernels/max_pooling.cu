@@ -52,7 +52,7 @@ struct MaxForward {
   uint8_t* taps;
 
   AB_FN static Candidate candidate(const PoolShape& s, int64_t p, int64_t q, int t) {
-    const int side = static_cast<int>(s.kernel);
+    const int side = kSide > 0 ? kSide : static_cast<int>(s.kernel);
     const int64_t top = p * s.stride - s.padding, left = q * s.stride - s.padding;
     const int64_t h = clamped(top + t / side, s.height), w = clamped(left + t % side, s.width);
     return {(h * s.width + w) * s.channels, static_cast<int>((h - top) * side + w - left)};
@@ -112,10 +112,12 @@ struct MaxBackward {
   const T* dy;
   T* dx;
 
-  AB_FN static Candidate candidate(const PoolShape& s, int64_t h, int64_t w, int t, int reach) {
-    const int64_t below = h + s.padding, right = w + s.padding;
-    const int64_t p = below / s.stride - reach + 1 + t / reach;
-    const int64_t q = right / s.stride - reach + 1 + t % reach;
+  // below = h + padding, p_last = below / stride: the last window that can hold row h; likewise
+  // right.
+  AB_FN static Candidate candidate(const PoolShape& s, int64_t below, int64_t p_last, int64_t right,
+                                   int64_t q_last, int t) {
+    const int reach = kReach > 0 ? kReach : static_cast<int>((s.kernel + s.stride - 1) / s.stride);
+    const int64_t p = p_last - reach + 1 + t / reach, q = q_last - reach + 1 + t % reach;
     const int64_t row = below - p * s.stride, column = right - q * s.stride;
     const bool covers = p >= 0 && p < s.out_height && q >= 0 && q < s.out_width && row < s.kernel &&
                         column < s.kernel;
@@ -131,6 +133,7 @@ struct MaxBackward {
     const uint8_t* winner = taps + first;
     const T* in = dy + first;
     T* out = dx + block.index() * s.width * channels;
+    const int64_t below = h + s.padding, p_last = below / s.stride;
     const auto share = [=](const Candidate& from, int64_t c) {
       const float gradient = load(in[from.offset + c]);
       return winner[from.offset + c] == from.place ? gradient : 0.0f;
@@ -140,8 +143,9 @@ struct MaxBackward {
           block, 0, s.width, channels,
           [=](int64_t w) {
             Candidates<kReach> candidates;
+            const int64_t right = w + s.padding, q_last = right / s.stride;
             for (int t = 0; t < kReach * kReach; ++t)
-              candidates.at[t] = candidate(s, h, w, t, kReach);
+              candidates.at[t] = candidate(s, below, p_last, right, q_last, t);
             return candidates;
           },
           [=](const Candidates<kReach>& candidates, int64_t w, int64_t c) {
@@ -154,7 +158,9 @@ struct MaxBackward {
       const int reach = static_cast<int>((s.kernel + s.stride - 1) / s.stride);
       each_row(block, 0, s.width, channels, [=](int64_t w, int64_t c) {
         float total = 0.0f;
-        for (int t = 0; t < reach * reach; ++t) total += share(candidate(s, h, w, t, reach), c);
+        const int64_t right = w + s.padding, q_last = right / s.stride;
+        for (int t = 0; t < reach * reach; ++t)
+          total += share(candidate(s, below, p_last, right, q_last, t), c);
         store(&out[w * channels + c], total);
       });
     }

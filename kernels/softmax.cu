@@ -1,9 +1,8 @@
-// Softmax, one row a block: largest value, then exp(s (x - max)) into scratch with its sum, then
-// the division. The row is read from memory once (later passes hit the cache) and rounded once. A
-// row too long for the scratch computes its exponentials twice instead. Sums in float, order fixed
-// by cols. Formulas and bytes moved: softmax.h.
+// Softmax: largest value of a row, then exp(s (x - max)) into scratch, its sum, and the division.
+// The row is read from memory once (later passes hit the cache) and rounded once. Sums in float,
+// order fixed by cols. Formulas and bytes moved: softmax.h.
 #include "kernels/formulas.h"
-#include "kernels/launch.h"
+#include "kernels/map.h"
 #include "kernels/softmax.h"
 
 namespace ab {
@@ -11,42 +10,53 @@ namespace {
 
 constexpr int64_t kScratchFloats = kMaxSharedBytes / sizeof(float);
 
-AB_FN int64_t padded_cols(int64_t cols) {
-  return (cols + 15) / 16 * 16;
-}
-
 int row_threads(int64_t cols) {
   return cols >= 256 ? 256 : static_cast<int>(ceil_div(cols, 32) * 32);
 }
+
+// Rows of one block, pass by pass: no row waits for the sum of the one before it.
+constexpr int kGroup = 4;
 
 template <class T>
 struct Forward {
   const T* x;
   T* y;
-  int64_t cols;
+  int64_t rows, cols;
   float scale;
   AB_FN void operator()(const Block& block) const {
-    const T* in = x + block.index() * cols;
-    T* out = y + block.index() * cols;
-    const float s = scale;
-    const float top = block.max(cols, -INFINITY, [=](int64_t c) { return load(in[c]); });
-    if (cols <= kScratchFloats) {
-      // Padded to whole vectors with arguments whose exponential is 0: the host's loop over 197
-      // columns would else compute five of them one by one.
-      const int64_t padded = padded_cols(cols);
-      float* e = block.shared<float>();
-      block.each(padded, [=](int64_t c) { e[c] = -200.0f; });
-      block.each(cols, [=](int64_t c) { e[c] = s * (load(in[c]) - top); });
-      const float total = block.sum(padded, [=](int64_t c) { return e[c] = exp_down(e[c]); });
-      const float share = 1.0f / total;
-      block.each(cols, [=](int64_t c) { store(out + c, e[c] * share); });
-    } else {
-      const float total =
-          block.sum(cols, [=](int64_t c) { return exp_down(s * (load(in[c]) - top)); });
-      const float share = 1.0f / total;
-      block.each(cols,
-                 [=](int64_t c) { store(out + c, exp_down(s * (load(in[c]) - top)) * share); });
+    const int64_t first = block.index() * kGroup, size = spread_size(cols);
+    const int count = static_cast<int>(rows - first < kGroup ? rows - first : kGroup);
+    if (kGroup * size > kScratchFloats) {
+      for (int r = 0; r < count; ++r) long_row(block, (first + r) * cols);
+      return;
     }
+    float* e = block.shared<float>();
+    float top[kGroup], share[kGroup];
+    const float s = scale;
+    for (int r = 0; r < count; ++r) top[r] = row_max(block, cols, x + (first + r) * cols);
+    fetch(x + (first + kGroup) * cols, kGroup * cols);
+    fetch(y + (first + kGroup) * cols, kGroup * cols);
+    for (int r = 0; r < count; ++r)
+      spread(
+          block, cols, e + r * size, [=, t = top[r]](float v) { return exp_of<T>(v - t, s); },
+          x + (first + r) * cols, 0.0f);
+    for (int r = 0; r < count; ++r) {
+      const float* terms = e + r * size;
+      share[r] = 1.0f / block.sum(size, [=](int64_t c) { return terms[c]; });
+    }
+    for (int r = 0; r < count; ++r)
+      collect(
+          block, cols, y + (first + r) * cols, [=, p = share[r]](float v) { return v * p; },
+          e + r * size);
+  }
+
+  // Too long for the scratch: its exponentials are computed twice.
+  AB_FN void long_row(const Block& block, int64_t at) const {
+    const float s = scale, top = row_max(block, cols, x + at);
+    const auto power = [=](float v) { return exp_of<T>(v - top, s); };
+    const float share = 1.0f / row_sum(block, cols, x + at, power);
+    map(
+        block, cols, y + at, [=](float v) { return power(v) * share; }, x + at);
   }
 };
 
@@ -62,19 +72,20 @@ struct Backward {
     T* out = dx + at;
     const float s = scale;
     const float dot = block.sum(cols, [=](int64_t c) { return load(in[c]) * load(p[c]); });
-    block.each(cols, [=](int64_t c) { store(out + c, s * load(p[c]) * (load(in[c]) - dot)); });
+    map(
+        block, cols, out, [=](float y, float dy) { return s * y * (dy - dot); }, p, in);
   }
 };
 
 }  // namespace
 
 void softmax_forward(Stream stream, DType dtype, const Softmax& a) {
-  const int scratch =
-      a.cols <= kScratchFloats ? static_cast<int>(padded_cols(a.cols) * sizeof(float)) : 0;
+  const int64_t floats = kGroup * spread_size(a.cols);
+  const int scratch = floats <= kScratchFloats ? static_cast<int>(floats * sizeof(float)) : 0;
   dispatch(dtype, [&](auto type) {
     using T = decltype(type);
-    launch(stream, Grid{a.rows, row_threads(a.cols), scratch},
-           Forward<T>{a.x.as<T>(), a.y.as<T>(), a.cols, a.scale});
+    launch(stream, Grid{ceil_div(a.rows, kGroup), row_threads(a.cols), scratch},
+           Forward<T>{a.x.as<T>(), a.y.as<T>(), a.rows, a.cols, a.scale});
   });
 }
 

@@ -25,10 +25,13 @@ struct LabelRank {
       return;
     }
     const float own = load(row[label]);
+    const int32_t mine = static_cast<int32_t>(label);
     const float beaten = block.sum(classes, [=](int64_t c) {
       const float other = load(row[c]);
-      const bool larger = !(other <= own) & (c != label), earlier = (other == own) & (c < label);
-      return larger | earlier ? 1.0f : 0.0f;
+      const int32_t place = static_cast<int32_t>(c);
+      const bool larger = !(other <= own) & (place != mine),
+                 earlier = (other == own) & (place < mine);
+      return static_cast<float>(larger | earlier);
     });
     block.once([=] { *rank = own == own ? beaten : kNever; });
   }
