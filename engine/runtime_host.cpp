@@ -22,9 +22,9 @@ size_t rounded(size_t bytes, size_t unit) {
   return (bytes + unit - 1) / unit * unit;
 }
 
-// Maps one huge page more than needed and gives the unaligned ends back. What is left beyond the last
-// whole huge page takes small ones: rounding it up would cost a first step, whose blocks are mapped
-// one by one, a fifth of its activations.
+// Maps one huge page more than needed and gives the unaligned ends back. What is left beyond the
+// last whole huge page takes small ones: rounding it up would cost a first step, whose blocks are
+// mapped one by one, a fifth of its activations.
 void* map_aligned(size_t bytes) {
   const size_t size = rounded(bytes, kPage);
   void* raw =
