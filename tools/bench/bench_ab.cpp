@@ -14,9 +14,9 @@
 #include "distributed/launch.h"
 #include "tools/bench/timed_step.h"
 #include "tools/train/exit_codes.h"
+#include "tools/train/layer_ranks.h"
 #include "tools/train/options.h"
 #include "tools/train/phase_border.h"
-#include "tools/train/traffic_plan.h"
 
 namespace ab {
 namespace {

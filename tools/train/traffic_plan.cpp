@@ -2,73 +2,23 @@
 
 #include <algorithm>
 
-#include "distributed/groups.h"
 #include "distributed/ledger_gather.h"
 #include "distributed/reducer.h"
-#include "distributed/traffic.h"
 #include "tools/train/baselines.h"
 #include "tools/train/phase_border.h"
+#include "tools/train/traffic_sum.h"
 
 namespace ab {
 namespace {
 
 constexpr int64_t kEvaluationFields = 6;  // loss, top-1, top-5, images, two counts of skipped ones
 
-// Adds up what all ranks of a world (or of all its groups) send.
-class Traffic {
- public:
-  Traffic(const WorldLayout& layout, int group_size) : group_size_(group_size) {
-    for (int rank = 0; rank < layout.world; ++rank) nodes_.push_back(rank / layout.ranks_per_node);
-  }
-
-  Phase phase = Phase::kStart;
-  bool in_groups = false;  // the following collectives run in every group at once
-
-  int ranks() const { return in_groups ? group_size_ : static_cast<int>(nodes_.size()); }
-
-  void add(Collective collective, Purpose purpose, DType dtype, int64_t elements, int64_t calls,
-           int root = 0) {
-    const int n = ranks();
-    for (int first = 0; first < static_cast<int>(nodes_.size()); first += n)
-      add_in(first, n, collective, purpose, dtype, elements, calls, root);
-  }
-  // Only in the groups that train A (or B).
-  void add_half(bool a, Purpose purpose, DType dtype, int64_t elements, int64_t calls) {
-    const int n = ranks(), groups = static_cast<int>(nodes_.size()) / n;
-    for (int group = 0; group < groups; ++group)
-      if (!in_groups || trains_a(group, groups) == a)
-        add_in(group * n, n, Collective::kAllReduce, purpose, dtype, elements, calls, 0);
-  }
-
-  std::map<LedgerKey, LedgerEntry> entries, first_rank;
-  const std::vector<int>& nodes() const { return nodes_; }
-
- private:
-  void add_in(int first, int n, Collective collective, Purpose purpose, DType dtype,
-              int64_t elements, int64_t calls, int root) {
-    if (calls == 0) return;
-    const std::vector<int> nodes(nodes_.begin() + first, nodes_.begin() + first + n);
-    const LedgerKey key{phase, in_groups ? "group" : "world", collective, purpose, dtype};
-    LedgerEntry& entry = entries[key];
-    for (int rank = 0; rank < n; ++rank) {
-      LedgerEntry one = cost_of(collective, elements, dtype, rank, root, nodes);
-      one = {one.calls * calls, one.elements * calls, one.payload_bytes * calls,
-             one.sent_bytes * calls, one.inter_node_bytes * calls};
-      entry += one;
-      if (first + rank == 0) first_rank[key] += one;
-    }
-  }
-
-  int group_size_;
-  std::vector<int> nodes_;
-};
-
 struct Planner {
   const Config& config;
   const Resolved& resolved;
   Replica& replica;
   Method method;
-  Traffic traffic;
+  TrafficSum traffic;
 
   std::vector<BucketRange> buckets() const {
     std::vector<int64_t> sizes;
@@ -251,12 +201,6 @@ void Planner::checkpoints() {
               (resolved.total_steps - 1) / *every);
 }
 
-LayerRanks rows_of(const Replica& replica, int cycles, bool full) {
-  std::vector<int64_t> row;
-  for (const FactoredWeight* weight : replica.factorable) row.push_back(full ? weight->n() : 1);
-  return LayerRanks(static_cast<size_t>(cycles), row);
-}
-
 }  // namespace
 
 std::map<LedgerKey, LedgerEntry> plan_traffic(const Config& config, const Resolved& resolved,
@@ -265,7 +209,7 @@ std::map<LedgerKey, LedgerEntry> plan_traffic(const Config& config, const Resolv
                                               std::map<LedgerKey, LedgerEntry>* first_rank) {
   const RunPlan plan = make_run_plan(config, resolved);
   Planner planner{config, resolved, replica, method_of(config),
-                  Traffic(layout, resolved.group_size)};
+                  TrafficSum(layout, resolved.group_size)};
   planner.hash(2);  // the configuration, then the weights
   for (const PhaseSpan& span : plan.spans) {
     const bool factored = span.phase == StepPhase::kAb;
@@ -286,19 +230,6 @@ std::map<LedgerKey, LedgerEntry> plan_traffic(const Config& config, const Resolv
   return planner.traffic.entries;
 }
 
-LayerRanks lowest_ranks(const Replica& replica, int cycles) {
-  return rows_of(replica, cycles, false);
-}
-LayerRanks highest_ranks(const Replica& replica, int cycles) {
-  return rows_of(replica, cycles, true);
-}
-
-int count_cycles(const std::vector<PhaseSpan>& spans) {
-  return static_cast<int>(std::count_if(spans.begin(), spans.end(), [](const PhaseSpan& span) {
-    return span.phase == StepPhase::kAb;
-  }));
-}
-
 int64_t sent_bytes(const std::map<LedgerKey, LedgerEntry>& entries) {
   int64_t total = 0;
   for (const auto& [key, entry] : entries) total += entry.sent_bytes;
@@ -309,25 +240,6 @@ int64_t inter_node_bytes(const std::map<LedgerKey, LedgerEntry>& entries) {
   int64_t total = 0;
   for (const auto& [key, entry] : entries) total += entry.inter_node_bytes;
   return total;
-}
-
-void shape_as_factored(Replica& replica, const std::vector<int64_t>& ranks, bool trains_a) {
-  for (size_t i = 0; i < ranks.size(); ++i) {
-    FactoredWeight& weight = *replica.factorable[i];
-    if (ranks[i] == 0) {
-      weight.become_dense();
-      continue;
-    }
-    weight.become_factored(ranks[i]);
-    weight.a().trainable = trains_a;
-    weight.b().trainable = !trains_a;
-  }
-  replica.adamw.relayout(replica.store.layout());
-}
-
-void shape_as_dense(Replica& replica) {
-  for (FactoredWeight* weight : replica.factorable) weight->become_dense();
-  replica.adamw.relayout(replica.store.layout());
 }
 
 }  // namespace ab

@@ -1,5 +1,5 @@
 // Traffic plan: every byte of a run, predicted in closed form before it starts. It must equal the
-// ledger of the run to the byte (tests/train/traffic_plan_test.cpp); it shares with the run only
+// ledger of the run to the byte (tests/train/ledger_test.cpp); it shares with the run only
 // the cost of one collective (distributed/traffic.h), the schedule and the cut of buckets, not the
 // code that calls them.
 #pragma once
@@ -7,13 +7,9 @@
 #include <vector>
 
 #include "distributed/ledger.h"
-#include "tools/train/replica.h"
-#include "tools/train/run_plan.h"
+#include "tools/train/layer_ranks.h"
 
 namespace ab {
-
-// Kept rank k of every factorable weight in each cycle; 0: stayed dense.
-using LayerRanks = std::vector<std::vector<int64_t>>;
 
 struct WorldLayout {
   int world = 1, ranks_per_node = 1;
@@ -26,16 +22,7 @@ std::map<LedgerKey, LedgerEntry> plan_traffic(
     const Config& config, const Resolved& resolved, const WorldLayout& layout, Replica& replica,
     const LayerRanks& ranks, std::map<LedgerKey, LedgerEntry>* first_rank = nullptr);
 
-// Rows of `cycles` equal cycles in which every layer keeps rank 1, or its full rank.
-LayerRanks lowest_ranks(const Replica& replica, int cycles);
-LayerRanks highest_ranks(const Replica& replica, int cycles);
-int count_cycles(const std::vector<PhaseSpan>& spans);
-
 int64_t sent_bytes(const std::map<LedgerKey, LedgerEntry>& entries);
 int64_t inter_node_bytes(const std::map<LedgerKey, LedgerEntry>& entries);
-
-// Brings the replica's layout into the shapes of an AB phase, and back. which: A or B is trained.
-void shape_as_factored(Replica& replica, const std::vector<int64_t>& ranks, bool trains_a);
-void shape_as_dense(Replica& replica);
 
 }  // namespace ab

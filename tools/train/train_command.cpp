@@ -17,17 +17,13 @@
 #include "tools/train/plan_text.h"
 #include "tools/train/rank_program.h"
 #include "tools/train/relayout.h"
+#include "tools/train/run_places.h"
 #include "tools/train/traffic_plan.h"
 #include "tools/train/trainer.h"
 #include "tools/train/weights.h"
 
 namespace ab {
 namespace {
-
-// Where a run writes, and the checkpoint that it goes on from (empty: from the start).
-struct Places {
-  std::string folder, checkpoint;
-};
 
 // What the processes of a run share: the configuration and the images, and on the first rank's
 // process the run's folder.
@@ -43,34 +39,6 @@ struct Shared {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   }
 };
-
-Places places_of(const Options& options, std::vector<std::string>* warnings) {
-  Places places{options.out, ""};
-  if (options.resume.empty()) return places;
-  if (options.resume == "auto" && options.out.empty())
-    throw ConfigError("--resume auto: needs --out, the folder of the run to go on with");
-  if (options.resume != "auto") {
-    if (!options.out.empty() && options.out != options.resume)
-      throw ConfigError("--resume " + options.resume + ": a run goes on in its own folder; leave " +
-                        "--out " + options.out + " out");
-    places.folder = options.resume;
-  }
-  places.checkpoint = newest_checkpoint(places.folder, warnings);
-  if (places.checkpoint.empty() && options.resume != "auto")
-    throw DataError("--resume " + options.resume + ": no complete checkpoint in it; runs write " +
-                    "them every checkpoint.every_steps");
-  return places;
-}
-
-// Ranks that are processes must all know the folder before rank 0 has made it.
-void check_places(const Config& config, const Places& places, const Communicator& world,
-                  const RankPlace& place) {
-  if (config.checkpoint.every_steps && places.folder.empty() && world.size() > 1 &&
-      !place.shares_process)
-    throw ConfigError("checkpoint.every_steps: found " +
-                      std::to_string(*config.checkpoint.every_steps) +
-                      " without --out; name a folder that all ranks can write to");
-}
 
 DeviceKind device_kind(const std::string& name) {
   return name == "cuda" ? DeviceKind::kCuda : DeviceKind::kHost;
