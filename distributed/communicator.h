@@ -134,10 +134,11 @@ void run_local_ranks(int ranks, int ranks_per_node,
 // The MPI world; MPI_Init and MPI_Finalize are its constructor's and destructor's. Null when the
 // program was not started by an MPI launcher. MPI_Finalize is left out while an exception unwinds
 // or after a failed collective, because it would wait for ranks that do not come. cores receives
-// this rank's share of its node's cores. Throws ConfigError where MPI does not find the ranks that
-// the launcher started.
+// this rank's share of its node's cores, hosts every rank's host. Throws ConfigError where MPI does
+// not find the ranks that the launcher started.
 std::unique_ptr<Communicator> mpi_world(const CommunicatorOptions& options = {},
-                                        int* cores = nullptr);
+                                        int* cores = nullptr,
+                                        std::vector<std::string>* hosts = nullptr);
 // Name and version of the MPI in this build; may be asked at any time.
 std::string mpi_library();
 

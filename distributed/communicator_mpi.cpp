@@ -35,6 +35,7 @@ class MpiProcess {
   std::unique_ptr<ProgressThread> progress;
   std::vector<MPI_Comm> communicators;  // freed at the end, in the same order on all ranks
   std::string host;
+  std::vector<std::string> hosts;  // of every rank
   double timeout_s;
 
  private:
@@ -56,6 +57,7 @@ MpiProcess::MpiProcess(const CommunicatorOptions& options) : timeout_s(options.t
 
 void MpiProcess::start(MPI_Comm world) {
   watch = std::make_unique<RankWatch>(world);
+  hosts = watch->hosts();
   progress = std::make_unique<ProgressThread>([this] { watch->serve(); });
 }
 
@@ -196,7 +198,8 @@ class MpiCommunicator : public Communicator {
 
 }  // namespace
 
-std::unique_ptr<Communicator> mpi_world(const CommunicatorOptions& options, int* cores) {
+std::unique_ptr<Communicator> mpi_world(const CommunicatorOptions& options, int* cores,
+                                        std::vector<std::string>* hosts) {
   const LaunchInfo launch = read_launch_environment();
   if (launch.launcher == "none") return nullptr;
   const auto check = [&](int found) {
@@ -216,6 +219,7 @@ std::unique_ptr<Communicator> mpi_world(const CommunicatorOptions& options, int*
   NodeMap map = find_nodes(world, rank, size);
   process->start(world);
   if (cores) *cores = map.cores;
+  if (hosts) *hosts = process->hosts;
   return std::make_unique<MpiCommunicator>(process, world, "world", rank, std::move(map.nodes),
                                            std::make_shared<Ledger>());
 }

@@ -86,6 +86,12 @@ RankWatch::~RankWatch() {
     if (handle >= 0) close(handle);
 }
 
+std::vector<std::string> RankWatch::hosts() const {
+  std::vector<std::string> hosts;
+  for (const Process& process : processes_) hosts.emplace_back(process.host);
+  return hosts;
+}
+
 void RankWatch::begin(const std::string& what) {
   doing_ = what;
   since_ = Clock::now();

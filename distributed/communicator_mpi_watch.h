@@ -27,6 +27,7 @@ class RankWatch {
 
   int rank() const { return rank_; }
   int size() const { return size_; }
+  std::vector<std::string> hosts() const;  // of every rank
 
   // The collective that the progress thread is at, for those who ask.
   void begin(const std::string& what);

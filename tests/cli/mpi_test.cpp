@@ -1,5 +1,6 @@
 // Bad input on four ranks of mpirun: the exit code is mpirun's too, our line stands once among what
 // mpirun says, and no process stays.
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "tests/cli/bad_data.h"
@@ -54,6 +55,8 @@ TEST_CASE("a run that ends well leaves the files and no error") {
   CHECK(outcome.exit == 0);
   CHECK(error_lines(outcome).empty());
   CHECK(fs::exists(folder / "run/summary.json"));
+  const auto hosts = nlohmann::json::parse(std::ifstream(run + "/config.json"))["hosts"];
+  CHECK((hosts.size() == 4 && hosts[0] != "" && hosts[0] == hosts[3]));
   CHECK(processes_naming(run) == 0);
 }
 

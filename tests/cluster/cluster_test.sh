@@ -49,6 +49,9 @@ for name in ddp ab; do
       printf "%s %s: counted %d, wire %d, %.4f\n", name, $1, $2, $3, $3 / $2
       if ($2 < 1e7 || $3 < $2 || $3 > 1.08 * $2) bad = 1 }
     END { exit bad || hosts != 2 }' "$folder/$name.csv" || fail "wire against ledger"
+  hosts=$(tr -d ' \n"' <"$folder/$name/config.json" | sed 's/.*hosts:\[\([^]]*\)\].*/\1/')
+  expected=$(awk -F, 'NR > 1 { printf "%s%s,%s", sep, $1, $1; sep = "," }' "$folder/$name.csv")
+  [ "$hosts" = "$expected" ] || fail "config.json: hosts $hosts, expected $expected"
 done
 expect_nobody "two runs that ended well"
 

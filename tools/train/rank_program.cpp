@@ -50,14 +50,15 @@ void report_failure(const std::function<void(int)>& on_failure, int code) {
   }
 }
 
-int run_mpi(Communicator& world, int cores,
+int run_mpi(Communicator& world, int cores, const std::vector<std::string>& hosts,
             const std::function<int(Communicator&, const RankPlace&)>& body,
             const std::function<void(int)>& on_failure) {
   try {
     const auto& nodes = world.nodes();
     const auto mine = nodes.begin() + world.rank();
-    return body(world, {static_cast<int>(std::count(nodes.begin(), nodes.end(), nodes[0])),
-                        static_cast<int>(std::count(nodes.begin(), mine, *mine)), cores, false});
+    return body(world,
+                {static_cast<int>(std::count(nodes.begin(), nodes.end(), nodes[0])),
+                 static_cast<int>(std::count(nodes.begin(), mine, *mine)), cores, false, hosts});
   } catch (const std::exception& error) {
     const int code = code_of(error);
     leave_stop_signals();
@@ -75,11 +76,14 @@ int run_threads(int ranks, double timeout_s,
                 const std::function<void(int)>& on_failure) {
   try {
     std::atomic<int> code = kExitDone;
-    run_local_ranks(ranks, ranks,
-                    [&](Communicator& local) {
-                      code = body(local, {ranks, local.rank(), default_threads(ranks), true});
-                    },
-                    {timeout_s});
+    const std::vector<std::string> hosts(static_cast<size_t>(ranks),
+                                         read_launch_environment().host);
+    run_local_ranks(
+        ranks, ranks,
+        [&](Communicator& local) {
+          code = body(local, {ranks, local.rank(), default_threads(ranks), true, hosts});
+        },
+        {timeout_s});
     return code;
   } catch (const std::exception& error) {
     report_failure(on_failure, exit_code_of(error));
@@ -95,14 +99,16 @@ int run_on_ranks(int local_ranks, double timeout_s,
                  const std::function<void(int)>& on_failure) {
   return run_alone([&] {
     int cores = 1;
-    const std::unique_ptr<Communicator> world = mpi_world({timeout_s}, &cores);
+    std::vector<std::string> hosts;
+    const std::unique_ptr<Communicator> world = mpi_world({timeout_s}, &cores, &hosts);
     if (!world || (local_ranks > 0 && world->size() == 1))
       return run_threads(std::max(1, local_ranks), timeout_s, body, on_failure);
-    if (local_ranks == 0) return run_mpi(*world, cores, body, on_failure);
+    if (local_ranks == 0) return run_mpi(*world, cores, hosts, body, on_failure);
     const ConfigError both("--local-ranks " + std::to_string(local_ranks) + ": " +
                            std::to_string(world->size()) +
                            " ranks were launched already; leave the flag out");
-    return run_mpi(*world, cores, [&](Communicator&, const RankPlace&) -> int { throw both; }, {});
+    return run_mpi(*world, cores, hosts,
+                   [&](Communicator&, const RankPlace&) -> int { throw both; }, {});
   });
 }
 

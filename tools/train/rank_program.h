@@ -10,9 +10,10 @@ namespace ab {
 
 struct RankPlace {
   int ranks_per_node = 1;
-  int local_rank = 0;           // among the ranks of its node: which GPU it takes
-  int threads = 1;              // its share of the node's cores
-  bool shares_process = false;  // ranks are threads of one process
+  int local_rank = 0;              // among the ranks of its node: which GPU it takes
+  int threads = 1;                 // its share of the node's cores
+  bool shares_process = false;     // ranks are threads of one process
+  std::vector<std::string> hosts;  // of every rank
 };
 
 // local_ranks 0: the launcher's ranks. Returns the exit code, the body's (the same on all ranks) or

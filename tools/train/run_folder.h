@@ -44,7 +44,7 @@ struct RankRecord {
 struct RunPlace {
   std::string device;  // Device::description()
   int world = 1, ranks_per_node = 1;
-  std::vector<std::string> hosts;
+  std::vector<std::string> hosts;  // of every rank
 };
 
 // Fields that are empty (no evaluation, ddp has no compression, ...) are written as null.

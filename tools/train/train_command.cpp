@@ -6,11 +6,9 @@
 #include <mutex>
 
 #include "distributed/groups.h"
-#include "distributed/launch.h"
 #include "distributed/ledger_gather.h"
 #include "engine/convolution.h"
 #include "engine/error.h"
-#include "tools/train/checkpoint_files.h"
 #include "tools/train/datasets.h"
 #include "tools/train/efficiency.h"
 #include "tools/train/exit_codes.h"
@@ -82,7 +80,7 @@ class Run {
         (method == Method::kLocalSgd && !config_.local_sgd.group_size))
       check_nodes_are_groups(world.nodes(), resolved_.group_size);
     device_->tf32 = config_.train.tf32;
-    if (world.rank() == 0) open_folder(options);
+    if (world.rank() == 0) open_folder(options, place);
   }
 
   int run() {
@@ -134,7 +132,7 @@ class Run {
     return kExitCheckpointed;
   }
 
-  void open_folder(const Options& options) {
+  void open_folder(const Options& options, const RankPlace& place) {
     std::string path = shared_.places.folder;
     if (path.empty()) path = default_run_folder(options.config, config_.method, std::time(nullptr));
     // A run that auto should go on with may have died before it wrote a line.
@@ -142,10 +140,9 @@ class Run {
     RunFolder& folder = shared_.folder.emplace(path, again);
     if (again && shared_.places.checkpoint.empty()) folder.keep_up_to(0, 0);
     shared_.begin = std::chrono::steady_clock::now();
-    const LaunchInfo launch = read_launch_environment();
     folder.write_config(
         config_, resolved_,
-        {device_->description(), layout_.world, layout_.ranks_per_node, {launch.host}});
+        {device_->description(), layout_.world, layout_.ranks_per_node, place.hosts});
   }
 
   std::string headline(const RunFolder& folder) const {
