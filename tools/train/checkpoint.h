@@ -13,6 +13,7 @@
 // DONE. checkpoint_writer.h says when what is written.
 #pragma once
 #include <atomic>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -71,14 +72,15 @@ struct Snapshot {
   std::string path;  // of the checkpoint
   int rank = 0;
   std::vector<Tensors> tensors;
-  Json state;     // rank 0: state.json
-  Json rank_own;  // rank-....json, but for the list of files
+  RunState state;
+  Ledger ledger;
+  int64_t skipped = 0;
 };
 
 // Waits for the device. The ledger is saved as it will stand when the ranks have told one another
 // that this checkpoint is written (checkpoint_writer.h).
-Snapshot take_snapshot(const std::string& path, const RunState& state,
-                       const CheckpointParts& parts);
+std::unique_ptr<Snapshot> take_snapshot(const std::string& path, const RunState& state,
+                                        const CheckpointParts& parts);
 // Puts it on the disk, the rank's list of files last; gives up when `abandoned`. Touches neither
 // device nor communicator. Throws DataError, naming the file.
 void write_snapshot(const Snapshot& snapshot, const std::atomic<bool>& abandoned);

@@ -1,7 +1,6 @@
 // From a run to files: first copied (take_snapshot), then written (write_snapshot).
 #include <cstring>
 #include <filesystem>
-#include <memory>
 
 #include "distributed/traffic.h"
 #include "engine/error.h"
@@ -71,11 +70,15 @@ Json state_json(const RunState& state) {
 }
 
 // With the gather that will tell the ranks that all of them have written.
-Json ledger_json(Communicator& world) {
+Ledger settled_ledger(Communicator& world) {
   Ledger ledger = world.ledger();
   ledger.add({Phase::kCheckpoint, world.name(), Collective::kAllGather, Purpose::kCheckpoint,
               DType::kInt64},
              cost_of(Collective::kAllGather, 1, DType::kInt64, world.rank(), 0, world.nodes()));
+  return ledger;
+}
+
+Json ledger_json(const Ledger& ledger) {
   Json rows = Json::array();
   for (const auto& [key, e] : ledger.entries())
     rows.push_back({static_cast<int>(key.phase), key.communicator, static_cast<int>(key.collective),
@@ -86,9 +89,10 @@ Json ledger_json(Communicator& world) {
 
 }  // namespace
 
-Snapshot take_snapshot(const std::string& path, const RunState& state,
-                       const CheckpointParts& parts) {
-  Snapshot snapshot;
+std::unique_ptr<Snapshot> take_snapshot(const std::string& path, const RunState& state,
+                                        const CheckpointParts& parts) {
+  auto taken = std::make_unique<Snapshot>();
+  Snapshot& snapshot = *taken;
   snapshot.path = path;
   snapshot.rank = parts.world.rank();
   if (parts.image.writer) {
@@ -106,9 +110,10 @@ Snapshot take_snapshot(const std::string& path, const RunState& state,
     snapshot.tensors.push_back({rank_file(snapshot.rank, ".safetensors"),
                                 frozen(powersgd_sources(*parts.powersgd, parts.replica.device)),
                                 {}});
-  if (snapshot.rank == 0) snapshot.state = state_json(state);
-  snapshot.rank_own = {{"ledger", ledger_json(parts.world)}, {"skipped", parts.skipped}};
-  return snapshot;
+  snapshot.state = state;
+  snapshot.ledger = settled_ledger(parts.world);
+  snapshot.skipped = parts.skipped;
+  return taken;
 }
 
 void write_snapshot(const Snapshot& snapshot, const std::atomic<bool>& abandoned) {
@@ -124,11 +129,12 @@ void write_snapshot(const Snapshot& snapshot, const std::atomic<bool>& abandoned
     write_safetensors(snapshot.path + "/" + part.file, sources, part.metadata);
     names.push_back(part.file);
   }
-  if (!snapshot.state.is_null()) {
-    write_whole_file(snapshot.path + "/state.json", json_text(snapshot.state, 1) + "\n");
+  if (snapshot.rank == 0) {
+    write_whole_file(snapshot.path + "/state.json",
+                     json_text(state_json(snapshot.state), 1) + "\n");
     names.push_back("state.json");
   }
-  Json own = snapshot.rank_own;
+  Json own = {{"ledger", ledger_json(snapshot.ledger)}, {"skipped", snapshot.skipped}};
   own.update(listing_of(snapshot.path, names));
   write_whole_file(snapshot.path + "/" + rank_file(snapshot.rank), json_text(own) + "\n");
 }

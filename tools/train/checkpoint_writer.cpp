@@ -22,8 +22,7 @@ void CheckpointWriter::begin(const RunState& state, const CheckpointParts& parts
   finish();
   step_ = state.step;
   const auto began = Clock::now();
-  auto snapshot =
-      std::make_unique<Snapshot>(take_snapshot(checkpoint_path(folder_, state.step), state, parts));
+  auto snapshot = take_snapshot(checkpoint_path(folder_, state.step), state, parts);
   part_ = std::async(std::launch::async, [this, began, snapshot = std::move(snapshot)]() mutable {
     write_snapshot(*snapshot, abandoned_);
     snapshot.reset();  // its memory
