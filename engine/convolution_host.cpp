@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "engine/gemm.h"
+#include "kernels/cast.h"
 
 namespace ab {
 namespace {
@@ -19,6 +20,26 @@ bool filter_is_product(const ConvolutionShape& s, DType dtype) {
   const int64_t places = s.batch * s.height * s.width;
   if (dtype == DType::kBFloat16) return places <= 1024;
   return places >= 8192 && s.in_channels * s.out_channels >= 16384;
+}
+
+// oneDNN 2.6 without AVX-512 now and then adds up a wrong gradient of a 1 x 1 filter with a stride
+// (jit_1x1:avx2, two threads on a busy machine): there it is a product, too, over the places seen.
+bool sees_every_other_place(const ConvolutionShape& s) {
+  return s.kernel_h * s.kernel_w == 1 && s.stride > 1 && s.padding == 0;
+}
+
+// x (batch, h, w, in) at those places, to (batch, out_h, out_w, in).
+void pick_places(const ConvolutionShape& s, int64_t element, const void* x, void* picked) {
+  const int64_t bytes = s.in_channels * element;
+  const auto* from = static_cast<const char*>(x);
+  auto* to = static_cast<char*>(picked);
+#pragma omp parallel for schedule(static) collapse(2)
+  for (int64_t n = 0; n < s.batch; ++n)
+    for (int64_t p = 0; p < s.out_height(); ++p)
+      for (int64_t q = 0; q < s.out_width(); ++q)
+        std::memcpy(to + ((n * s.out_height() + p) * s.out_width() + q) * bytes,
+                    from + ((n * s.height + p * s.stride) * s.width + q * s.stride) * bytes,
+                    static_cast<size_t>(bytes));
 }
 
 // The matrix product that a map-covering kernel is: a (m, k), b (k, n), c (m, n), dense.
@@ -49,12 +70,18 @@ void turn_taps(const ConvolutionShape& s, int64_t element, const void* w, void* 
 }  // namespace
 
 HostConvolution::HostConvolution(Device& device, bool dry)
-    : device_(device), dry_(dry), engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {}
+    : device_(device),
+      dry_(dry),
+      avx512_(host::has_avx512()),
+      engine_(dnnl::engine::kind::cpu, 0),
+      stream_(engine_) {}
 
-void HostConvolution::forward(Stream, Arena& arena, const ConvolutionShape& shape, DType dtype,
-                              DevicePtr x, DevicePtr w, DevicePtr bias, bool relu, DevicePtr y) {
+void HostConvolution::forward(Stream stream, Arena& arena, const ConvolutionShape& shape,
+                              DType dtype, DevicePtr x, DevicePtr w, DevicePtr bias, bool relu,
+                              DevicePtr y) {
   device_.flops += shape.flops();
-  run(arena, {shape, dtype, Pass::kForward, static_cast<bool>(bias), relu}, {x, w, y}, bias);
+  run(stream, arena, {shape, dtype, Pass::kForward, static_cast<bool>(bias), relu}, {x, w, y},
+      bias);
 }
 
 void HostConvolution::backward_data(Stream stream, Arena& arena, const ConvolutionShape& shape,
@@ -67,21 +94,28 @@ void HostConvolution::backward_data(Stream stream, Arena& arena, const Convoluti
     return;
   }
   device_.flops += shape.flops();
-  run(arena, {shape, dtype, Pass::kData}, {dy, w, dx}, DevicePtr());
+  run(stream, arena, {shape, dtype, Pass::kData}, {dy, w, dx}, DevicePtr());
 }
 
 void HostConvolution::backward_filter(Stream stream, Arena& arena, const ConvolutionShape& shape,
                                       DType dtype, DevicePtr x, DevicePtr dy, DevicePtr dw) {
-  if (covers_map(shape) || filter_is_product(shape, dtype)) {
+  const int64_t places = shape.batch * shape.out_height() * shape.out_width();
+  const bool picks = !avx512_ && sees_every_other_place(shape);
+  Tensor picked;
+  if (picks) {
+    picked = Tensor(arena, {places, shape.in_channels}, dtype);
+    if (!dry_) pick_places(shape, size_of(dtype), x.as<void>(), picked.data().as<void>());
+    x = picked.data();
+  }
+  if (picks || covers_map(shape) || filter_is_product(shape, dtype)) {
     const int64_t inputs = shape.kernel_h * shape.kernel_w * shape.in_channels;
-    const int64_t places = shape.batch * shape.out_height() * shape.out_width();
     device_.gemm().multiply(
         stream, arena,
         product(shape.out_channels, inputs, places, dy, true, x, dw, dtype, DType::kFloat32));
     return;
   }
   device_.flops += shape.flops();
-  run(arena, {shape, dtype, Pass::kFilter}, {x, dy, dw}, DevicePtr());
+  run(stream, arena, {shape, dtype, Pass::kFilter}, {x, dy, dw}, DevicePtr());
 }
 
 std::string HostConvolution::text_of(const Request& request) {
@@ -112,8 +146,32 @@ HostConvolution::Plan& HostConvolution::plan(const Request& request) {
       .first->second;
 }
 
-void HostConvolution::run(Arena& arena, const Request& request,
+// Floats in temporary memory where the CPU does not multiply bf16; dw is fp32 as it is.
+void HostConvolution::run_widened(Stream stream, Arena& arena, const Request& request,
+                                  const std::array<DevicePtr, 3>& addresses, DevicePtr bias) {
+  const ConvolutionShape& s = request.shape;
+  const int64_t x = s.batch * s.height * s.width * s.in_channels;
+  const int64_t y = s.batch * s.out_height() * s.out_width() * s.out_channels;
+  const int64_t w = s.out_channels * s.kernel_h * s.kernel_w * s.in_channels;
+  const bool filter = request.pass == Pass::kFilter;
+  const std::array<int64_t, 3> counts = filter                           ? std::array{x, y, w}
+                                        : request.pass == Pass::kForward ? std::array{x, w, y}
+                                                                         : std::array{y, w, x};
+  std::array<Tensor, 3> wide;
+  std::array<DevicePtr, 3> floats = addresses;
+  for (size_t i = 0; i < (filter ? 2 : 3); ++i) {
+    wide[i] = Tensor(arena, {counts[i]}, DType::kFloat32);
+    floats[i] = wide[i].data();
+    if (i < 2) cast(stream, counts[i], addresses[i], DType::kBFloat16, floats[i], DType::kFloat32);
+  }
+  run(stream, arena, {s, DType::kFloat32, request.pass, request.bias, request.relu}, floats, bias);
+  if (!filter) cast(stream, counts[2], floats[2], DType::kFloat32, addresses[2], DType::kBFloat16);
+}
+
+void HostConvolution::run(Stream stream, Arena& arena, const Request& request,
                           const std::array<DevicePtr, 3>& addresses, DevicePtr bias) {
+  if (request.dtype == DType::kBFloat16 && !avx512_)
+    return run_widened(stream, arena, request, addresses, bias);
   Plan& plan = this->plan(request);
   const auto memory = [&](size_t bytes) {
     return bytes > 0 ? Tensor(arena, {static_cast<int64_t>(bytes)}, DType::kUint8) : Tensor();

@@ -56,11 +56,14 @@ class HostConvolution : public Convolution {
   void adopt(Plan& plan, size_t index, int argument, const host::Descriptor& plain,
              const host::Descriptor& wanted, bool result) const;
   void finish(Plan& plan, const host::Descriptor& scratch) const;
-  void run(Arena& arena, const Request& request, const std::array<DevicePtr, 3>& addresses,
-           DevicePtr bias);
+  void run(Stream stream, Arena& arena, const Request& request,
+           const std::array<DevicePtr, 3>& addresses, DevicePtr bias);
+  void run_widened(Stream stream, Arena& arena, const Request& request,
+                   const std::array<DevicePtr, 3>& addresses, DevicePtr bias);
 
   Device& device_;
   const bool dry_;
+  const bool avx512_;  // of the CPU: without it oneDNN has no bf16 (onednn.h)
   dnnl::engine engine_;
   dnnl::stream stream_;
   std::unordered_map<host::Key<kWords>, Plan, host::KeyHash<kWords>> plans_;

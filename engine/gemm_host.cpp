@@ -1,8 +1,7 @@
 // C = alpha op(A) op(B) + beta C, row-major, on oneDNN.
 //   fp32: dnnl_sgemm, or a matmul primitive where that was measured faster (prefers_plan).
 //   bf16: matmul primitives, cached by the arguments without their addresses; the accumulation is
-//   fp32
-//         and rounds once on the way out.
+//         fp32 and rounds once on the way out. gemm_host_widened.cpp: CPUs without them.
 //   A bias is added by the primitive before its sum is rounded; behind sgemm by our own kernel.
 //   Batches: fp32 products run side by side, one thread each; bf16 as one batched primitive.
 // The order of summation depends on the shape and the number of threads alone.
@@ -64,10 +63,15 @@ int64_t word_of(float value) {
 }  // namespace
 
 HostGemm::HostGemm(Device& device, bool dry)
-    : device_(device), dry_(dry), engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {}
+    : device_(device),
+      dry_(dry),
+      avx512_(host::has_avx512()),
+      engine_(dnnl::engine::kind::cpu, 0),
+      stream_(engine_) {}
 
 void HostGemm::multiply(Stream stream, Arena& arena, const GemmArguments& g) {
   check_product(g);
+  if (g.dtype == DType::kBFloat16 && !avx512_) return multiply_widened(stream, arena, g);
   device_.flops += 2.0 * g.m * g.n * g.k * g.outer * g.inner;
   if (g.dtype == DType::kBFloat16 || prefers_plan(g) || (g.bias && g.c.ld != g.n))
     return run_plan(arena, g);

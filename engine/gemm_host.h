@@ -25,9 +25,11 @@ class HostGemm : public Gemm {
   Plan& plan(const GemmArguments& arguments);
   Plan make_plan(const GemmArguments& arguments) const;
   void run_plan(Arena& arena, const GemmArguments& arguments);
+  void multiply_widened(Stream stream, Arena& arena, const GemmArguments& arguments);
 
   Device& device_;
   const bool dry_;
+  const bool avx512_;  // of the CPU: without it oneDNN has no bf16 (onednn.h)
   dnnl::engine engine_;
   dnnl::stream stream_;
   std::unordered_map<host::Key<kWords>, Plan, host::KeyHash<kWords>> plans_;

@@ -53,16 +53,21 @@ struct KeyHash {
   }
 };
 
+// oneDNN's bf16 primitives want AVX-512; on other CPUs (or below ONEDNN_MAX_CPU_ISA) the seams
+// widen to fp32, multiply, and round the result: the same formula, more memory.
+inline bool has_avx512() {
+  const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+  const auto wanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
+  return (isa & wanted) == wanted;
+}
+
 // Runs f, turning oneDNN's refusal into ours. what: the operation with its sizes.
 template <class F>
 auto guarded(const std::string& what, F f) {
   try {
     return f();
   } catch (const dnnl::error& error) {
-    std::string text = "oneDNN " + what + ": " + error.what();
-    if (error.status == dnnl_unimplemented)
-      text += "; bf16 on the host needs a CPU with AVX-512: use fp32 on this one";
-    throw DeviceError(text);
+    throw DeviceError("oneDNN " + what + ": " + error.what());
   }
 }
 

@@ -9,6 +9,8 @@
 // single values would double in instructions. Elsewhere these are the loops of block.h. y may be an
 // input.
 #pragma once
+#include <cmath>
+
 #include "kernels/launch.h"
 
 namespace ab {

@@ -1,14 +1,13 @@
 // Average pooling, NHWC, by fixed windows or by adaptive bins; the global average is one bin.
 //   y[n,p,q,c] = sum of x over the window of (p, q) / its size
 //   dx[n,h,w,c] = sum of dy / size over the windows that hold (h, w), a rectangle of outputs
-// One block per pixel and channel tile; the window's pixels are the rows of a column sum in
-// float. Bytes: every input and output once where windows do not overlap.
+// One block per pixel and channel tile, which adds the window's pixels in order, in float. Bytes:
+// every input and output once where windows do not overlap.
 #include <stdexcept>
 #include <string>
 
-#include "kernels/launch.h"
+#include "kernels/map.h"
 #include "kernels/pooling.h"
-#include "kernels/rows.h"
 
 namespace ab {
 namespace {
@@ -58,6 +57,44 @@ struct Place {
   }
 };
 
+// A pixel of a window: its channels, and the share of it that counts.
+template <class T>
+struct Term {
+  const T* from;
+  float share;
+};
+
+// y[c] = sum over i in [0, count) of term(i).share * term(i).from[c], for channels <= kTile. On the
+// host a term is found once, not once a channel, and asked for while another is being added: terms
+// lie too far apart for the processor to foresee.
+template <class T, class Find>
+AB_FN void weighted_sum(const Block& block, int count, int channels, Find term, T* y) {
+#if defined(__CUDA_ARCH__)
+  for (int c = threadIdx.x; c < channels; c += blockDim.x) {
+    float total = 0.0f;
+    for (int i = 0; i < count; ++i) total += term(i).share * load(term(i).from[c]);
+    store(y + c, total);
+  }
+  block.sync();
+#else
+  if (count == 1) {
+    const Term<T> only = term(0);
+    map(
+        block, channels, y, [s = only.share](float x) { return s * x; }, only.from);
+    return;
+  }
+  constexpr int kAhead = 4;
+  float totals[kTile] = {};
+  for (int i = 0; i < count; ++i) {
+    const Term<T> next = term(i);
+    if (i + kAhead < count) fetch(term(i + kAhead).from, channels);
+    block.each(channels,
+               [=, total = totals](int64_t c) { total[c] += next.share * load(next.from[c]); });
+  }
+  block.each(channels, [=, total = totals](int64_t c) { store(y + c, total[c]); });
+#endif
+}
+
 template <class T>
 struct AverageForward {
   Axis vertical, horizontal;
@@ -73,14 +110,12 @@ struct AverageForward {
     const float share = 1.0f / static_cast<float>(v.size(at.row) * u.size(at.column));
     const int64_t step = depth, line = static_cast<int64_t>(u.in) * depth;
     const T* in = x + at.pixel(v.in, u.in, top, left) * step + at.first;
-    T* out = y + at.pixel(v.out, u.out, at.row, at.column) * step + at.first;
-    block.column_sum<kTile>(
-        0, down * across, at.channels,
-        [=](int64_t i, int c) {
-          const int r = static_cast<int>(i) / across, s = static_cast<int>(i) % across;
-          return load(in[r * line + s * step + c]);
+    weighted_sum(
+        block, down * across, at.channels,
+        [=](int i) {
+          return Term<T>{in + i / across * line + i % across * step, share};
         },
-        [=](int c, float total) { store(&out[c], total * share); });
+        y + at.pixel(v.out, u.out, at.row, at.column) * step + at.first);
   }
 };
 
@@ -98,15 +133,14 @@ struct AverageBackward {
     const int down = v.last(at.row) - top, across = u.last(at.column) - left;
     const int64_t step = depth, line = static_cast<int64_t>(u.out) * depth;
     const T* in = dy + at.pixel(v.out, u.out, top, left) * step + at.first;
-    T* out = dx + at.pixel(v.in, u.in, at.row, at.column) * step + at.first;
-    block.column_sum<kTile>(
-        0, down > 0 && across > 0 ? down * across : 0, at.channels,
-        [=](int64_t i, int c) {
-          const int r = static_cast<int>(i) / across, s = static_cast<int>(i) % across;
-          const float share = 1.0f / static_cast<float>(v.size(top + r) * u.size(left + s));
-          return load(in[r * line + s * step + c]) * share;
+    weighted_sum(
+        block, down > 0 && across > 0 ? down * across : 0, at.channels,
+        [=](int i) {
+          const int r = i / across, s = i % across;
+          return Term<T>{in + r * line + s * step,
+                         1.0f / static_cast<float>(v.size(top + r) * u.size(left + s))};
         },
-        [=](int c, float total) { store(&out[c], total); });
+        dx + at.pixel(v.in, u.in, at.row, at.column) * step + at.first);
   }
 };
 

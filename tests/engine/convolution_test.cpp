@@ -168,6 +168,7 @@ TEST_CASE("convolution: plain maps agree with float64", "[convolution]") {
   check_all({2, 8, 8, 3, 24, 4, 4, 4, 0});    // patches
   check_all({3, 5, 6, 16, 32, 1, 1, 1, 0});
   check_all({3, 7, 7, 32, 16, 1, 1, 2, 0});
+  check_all({12, 4, 4, 6, 13, 1, 1, 2, 0});  // no whole vectors of channels
   check_all({2, 6, 5, 17, 13, 3, 3, 1, 1});
   check_all({2, 6, 6, 48, 16, 3, 3, 2, 1});
   check_all({2, 5, 5, 7, 11, 5, 3, 1, 2});

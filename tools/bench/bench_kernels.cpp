@@ -24,22 +24,18 @@ namespace {
 
 using namespace ab;
 
-// Bytes per second of reading and writing. The fast tenth counts, not the median: a ceiling that
-// another program's load has lowered would flatter every kernel.
-double copy_ceiling(Device& device) {
-  constexpr int64_t kElements = 4 << 20;
-  const BufferSets sets(device, {kElements * 4, kElements * 4}, {});
-  const double seconds = seconds_of(device, sets, 0.1, [&](const std::vector<DevicePtr>& p) {
-    cast(device.stream(), kElements, p[0], DType::kFloat32, p[1], DType::kFloat32);
-  });
-  return 8.0 * kElements / seconds;
-}
-
-// Ceilings of this run, each measured when the first row asks for it.
+// What the rows of a run are compared with.
 class Ceilings {
  public:
-  explicit Ceilings(Device& device) : device_(device) {}
-  double copy() { return copy_ > 0.0 ? copy_ : copy_ = copy_ceiling(device_); }
+  explicit Ceilings(Device& device)
+      : device_(device), copied_(device, {4 * kCopied, 4 * kCopied}, {}) {}
+
+  static constexpr int64_t kCopied = 4 << 20;  // floats
+  Timed copy() {
+    return {copied_, [this](const std::vector<DevicePtr>& p) {
+              cast(device_.stream(), kCopied, p[0], DType::kFloat32, p[1], DType::kFloat32);
+            }};
+  }
   double gemm(DType dtype) {
     double& known = gemm_[dtype];
     return known > 0.0 ? known : known = gemm_ceiling(device_, dtype) * 1e9;
@@ -47,15 +43,17 @@ class Ceilings {
 
  private:
   Device& device_;
-  double copy_ = 0.0;
+  BufferSets copied_;
   std::map<DType, double> gemm_;
 };
 
-nlohmann::json result(const char* device, const auto& row, double seconds, double share,
-                      bool agrees) {
+// rate, ceiling: bytes or operations per second.
+nlohmann::json result(const char* device, const auto& row, double seconds, double rate,
+                      double ceiling, bool agrees) {
   return {{"kernel", row.kernel},        {"device", device},   {"shape", row.shape},
           {"dtype", name_of(row.dtype)}, {"seconds", seconds}, {"bytes", row.bytes},
-          {"flops", row.flops},          {"share", share},     {"agrees", agrees}};
+          {"flops", row.flops},          {"rate", rate},       {"ceiling", ceiling},
+          {"share", rate / ceiling},     {"agrees", agrees}};
 }
 
 nlohmann::json measure(Device& device, const char* device_name, const KernelCase& row,
@@ -67,9 +65,11 @@ nlohmann::json measure(Device& device, const char* device_name, const KernelCase
   std::vector<size_t> bytes;
   for (const CaseBuffer& b : row.buffers) bytes.push_back(b.elements * size_of(b.dtype));
   const BufferSets sets(device, bytes, runner.pointers());
-  const double seconds = seconds_of(
-      device, sets, 0.5, [&](const std::vector<DevicePtr>& p) { row.run(device.stream(), p); });
-  return result(device_name, row, seconds, row.bytes / seconds / ceilings.copy(), agrees);
+  const TurnSeconds seconds = seconds_in_turns(
+      device, {sets, [&](const std::vector<DevicePtr>& p) { row.run(device.stream(), p); }},
+      ceilings.copy());
+  return result(device_name, row, seconds.first, row.bytes / seconds.first,
+                8.0 * Ceilings::kCopied / seconds.second, agrees);
 }
 
 nlohmann::json measure(Device& device, const char* device_name, const SeamCase& row,
@@ -78,22 +78,22 @@ nlohmann::json measure(Device& device, const char* device_name, const SeamCase& 
   const bool agrees = runner.worst_error() <= 1.0;
   const BufferSets sets(device, runner.bytes(), runner.pointers());
   const double seconds =
-      seconds_of(device, sets, 0.5, [&](const std::vector<DevicePtr>& p) { runner.run(p); });
-  return result(device_name, row, seconds, row.flops / seconds / ceilings.gemm(row.dtype), agrees);
+      seconds_of(device, {sets, [&](const std::vector<DevicePtr>& p) { runner.run(p); }});
+  return result(device_name, row, seconds, row.flops / seconds, ceilings.gemm(row.dtype), agrees);
 }
 
-// rate: the row's column before the share, in 1e9 per second.
-void print_row(const nlohmann::json& r, const char* rate) {
-  const double seconds = r["seconds"], amount = r[rate], share = r["share"];
-  std::printf("%-26s %-26s %-5s %10.1f %8.1f %6.0f%%  %s\n", r["kernel"].get<std::string>().c_str(),
-              r["shape"].get<std::string>().c_str(), r["dtype"].get<std::string>().c_str(),
-              seconds * 1e6, amount / seconds * 1e-9, share * 100.0, r["agrees"] ? "yes" : "NO");
+void print_row(const nlohmann::json& r) {
+  const double seconds = r["seconds"], rate = r["rate"], ceiling = r["ceiling"], share = r["share"];
+  std::printf("%-39s %-26s %-5s %10.1f %8.1f %8.1f %6.0f%%  %s\n",
+              r["kernel"].get<std::string>().c_str(), r["shape"].get<std::string>().c_str(),
+              r["dtype"].get<std::string>().c_str(), seconds * 1e6, rate * 1e-9, ceiling * 1e-9,
+              share * 100.0, r["agrees"] ? "yes" : "NO");
   std::fflush(stdout);
 }
 
 void print_head(const std::string& title, const char* rate) {
-  std::printf("%s\n%-26s %-26s %-5s %10s %8s %7s  %s\n", title.c_str(), "kernel", "shape", "dtype",
-              "us", rate, "share", "agrees");
+  std::printf("%s\n%-39s %-26s %-5s %10s %8s %8s %7s  %s\n", title.c_str(), "kernel", "shape",
+              "dtype", "us", rate, "ceiling", "share", "agrees");
 }
 
 struct Bench {
@@ -110,21 +110,13 @@ void run_rows(const Bench& bench, Device& device, Ceilings& ceilings, std::vecto
   const std::regex pattern(bench.filter);
   std::erase_if(cases, [&](const Case& row) { return !std::regex_search(row.kernel, pattern); });
   if (cases.empty()) return;
-  if (!bench.json && kSeams) {
-    std::string title = device.description() + ", GEMM ceiling";
-    for (const DType dtype : {DType::kFloat32, DType::kBFloat16})
-      title += std::string(dtype == DType::kFloat32 ? " " : ", ") + name_of(dtype) + " " +
-               std::to_string(std::lround(ceilings.gemm(dtype) * 1e-9)) + " GF/s";
-    print_head(title, "GF/s");
-  } else if (!bench.json) {
-    char title[160];
-    std::snprintf(title, sizeof title, "%s, copy ceiling %.1f GB/s (read + write)",
-                  device.description().c_str(), ceilings.copy() * 1e-9);
-    print_head(title, "GB/s");
-  }
+  if (!bench.json && kSeams)
+    print_head(device.description() + ", ceiling: the fastest matrix product", "GF/s");
+  else if (!bench.json)
+    print_head(device.description() + ", ceiling: a copy, bytes read and written", "GB/s");
   for (const Case& row : cases) {
     rows.push_back(measure(device, bench.device.c_str(), row, ceilings));
-    if (!bench.json) print_row(rows.back(), kSeams ? "flops" : "bytes");
+    if (!bench.json) print_row(rows.back());
   }
 }
 

@@ -31,24 +31,58 @@ BufferSets::BufferSets(Device& device, const std::vector<size_t>& bytes,
   }
 }
 
-double seconds_of(Device& device, const BufferSets& sets, double quantile,
-                  const std::function<void(const std::vector<DevicePtr>&)>& call) {
-  std::vector<double> seconds;
+namespace {
+
+// time(set, warm_up), which returns seconds, for one set after another until there are enough.
+template <class Time>
+void over_sets(size_t sets, Time time) {
+  size_t calls = 0;
   double total = 0.0;
   const auto enough = [&](size_t round) {
-    return (round >= kRounds && seconds.size() >= kLeastCalls) ||
-           (total >= kLongestSeconds && seconds.size() >= kFewestCalls);
+    return (round >= kRounds && calls >= kLeastCalls) ||
+           (total >= kLongestSeconds && calls >= kFewestCalls);
   };
   for (size_t round = 0; !enough(round); ++round)
-    for (const auto& pointers : sets.pointers) {
-      if (enough(round)) break;
-      const double taken = device.runtime().time(device.stream(), [&] { call(pointers); });
+    for (size_t set = 0; set < sets && !enough(round); ++set) {
+      const double taken = time(set, round == 0);
       if (round == 0) continue;
-      seconds.push_back(taken);
+      ++calls;
       total += taken;
     }
+}
+
+double median(std::vector<double> seconds) {
   std::sort(seconds.begin(), seconds.end());
-  return seconds[static_cast<size_t>(quantile * static_cast<double>(seconds.size()))];
+  return seconds[seconds.size() / 2];
+}
+
+}  // namespace
+
+double seconds_of(Device& device, const Timed& timed) {
+  std::vector<double> seconds;
+  over_sets(timed.sets.pointers.size(), [&](size_t set, bool warm_up) {
+    const double taken =
+        device.runtime().time(device.stream(), [&] { timed.call(timed.sets.pointers[set]); });
+    if (!warm_up) seconds.push_back(taken);
+    return taken;
+  });
+  return median(std::move(seconds));
+}
+
+TurnSeconds seconds_in_turns(Device& device, const Timed& first, const Timed& second) {
+  std::vector<double> seconds[2];
+  over_sets(first.sets.pointers.size(), [&](size_t set, bool warm_up) {
+    double total = 0.0;
+    for (int i = 0; i < 2; ++i) {
+      const Timed& timed = i == 0 ? first : second;
+      const auto& pointers = timed.sets.pointers[set % timed.sets.pointers.size()];
+      const double taken = device.runtime().time(device.stream(), [&] { timed.call(pointers); });
+      if (!warm_up) seconds[i].push_back(taken);
+      total += taken;
+    }
+    return total;
+  });
+  return {median(std::move(seconds[0])), median(std::move(seconds[1]))};
 }
 
 }  // namespace ab

@@ -16,9 +16,19 @@ struct BufferSets {
   BufferSets(Device& device, const std::vector<size_t>& bytes, const std::vector<DevicePtr>& from);
 };
 
-// Seconds of one call, by the device's clock; the first round over the sets warms up. quantile: 0.5
-// for the median. Ends after 12 rounds and 20 calls, or as soon as three calls took two seconds.
-double seconds_of(Device& device, const BufferSets& sets, double quantile,
-                  const std::function<void(const std::vector<DevicePtr>&)>& call);
+struct Timed {
+  const BufferSets& sets;
+  std::function<void(const std::vector<DevicePtr>&)> call;
+};
+
+// Median seconds of a call, by the device's clock; the first round over the sets warms up. Ends
+// after 12 rounds and 20 calls, or as soon as three calls took two seconds.
+double seconds_of(Device& device, const Timed& timed);
+
+// Of two calls in turns: what slows the machine for a while slows both.
+struct TurnSeconds {
+  double first, second;
+};
+TurnSeconds seconds_in_turns(Device& device, const Timed& first, const Timed& second);
 
 }  // namespace ab

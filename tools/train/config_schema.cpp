@@ -55,7 +55,8 @@ std::vector<Key> train_keys() {
       make_key(AB_FIELD(train.steps), from(1, 1e12),
                "updates of the run; wins over epochs; also --steps"),
       make_key(AB_FIELD(train.precision), words({"fp32", "bf16"}),
-               "of activations and products; master weights are fp32"),
+               "of activations and products; master weights are fp32. CPUs without AVX-512 "
+               "multiply bf16 values in fp32"),
       make_key(AB_FIELD(train.tf32), {},
                "fp32 products and convolutions on a GPU may round their operands to TF32"),
       make_key(
