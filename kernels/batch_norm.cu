@@ -33,7 +33,8 @@ struct LocalStatistics {
     block.column_sum<kColumnTile>(
         first, last, columns,
         [=](int64_t r, int c) { return load(rows[r * width + c]) - load(origin[c]); },
-        [=](int c, float total) { out_mean[c] = load(origin[c]) + total * inverse; });
+        [=](int c, float total) { out_mean[c] = load(origin[c]) + total * inverse; },
+        [=](int64_t r, int c, int count) { fetch(rows + r * width + c, count); });
     block.column_sum<kColumnTile>(
         first, last, columns,
         [=](int64_t r, int c) {

@@ -27,6 +27,12 @@ struct Gradient {
   AB_FN float xhat(int64_t r, int64_t c) const {
     return (load(x[r * width + c]) - mean[c]) * rstd[c];
   }
+  AB_FN void ask_for(int64_t r, int64_t c, int64_t count) const {
+    const int64_t i = r * width + c;
+    fetch(x + i, count);
+    fetch(dy + i, count);
+    if constexpr (kMask == Mask::kFromY) fetch(y + i, count);
+  }
   AB_FN float dz(int64_t r, int64_t c) const {
     const int64_t i = r * width + c;
     const float d = load(dy[i]);
@@ -59,7 +65,8 @@ struct LocalSums {
         [=](int c, Pair total) {
           out_dz[c] = total.first;
           out_dz_xhat[c] = total.second;
-        });
+        },
+        [=](int64_t r, int c, int count) { g.ask_for(r, c, count); });
   }
 };
 

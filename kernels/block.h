@@ -9,8 +9,28 @@
 
 namespace ab {
 
+// Asks the host's memory for n values that are needed soon, where the processor does not foresee
+// it: the next piece of a tile, or the next rows while these ones are being computed with.
+template <class T>
+AB_FN void fetch(const T* from, int64_t n) {
+#if !defined(__CUDA_ARCH__)
+  for (int64_t i = 0; i < n; i += 64 / static_cast<int64_t>(sizeof(T)))
+    __builtin_prefetch(from + i);
+#else
+  (void)from, (void)n;
+#endif
+}
+
+// Nothing to ask for.
+struct NoFetch {
+  AB_FN void operator()(int64_t, int, int) const {}
+};
+
 class Block {
  public:
+  // Rows that are on their way from the host's memory while one is being added to column sums.
+  static constexpr int kRowsAhead = 8;
+
   AB_FN Block(int64_t index, void* shared) : index_(index), shared_(static_cast<char*>(shared)) {}
 
   // Position of this team in the launch: [0, blocks).
@@ -118,9 +138,11 @@ class Block {
 
   // out(c, total) with total = sum over rows r in [first, last) of f(r, c), for c in [0, columns),
   // columns <= kColumns. Rows are outermost on the host, so that memory is walked along rows; one
-  // thread takes a column on CUDA, so that a warp reads neighbours.
-  template <int kColumns, class F, class Out>
-  AB_FN void column_sum(int64_t first, int64_t last, int columns, F f, Out out) const {
+  // thread takes a column on CUDA, so that a warp reads neighbours. ahead(r, c, count): fetches
+  // what f(r, c) to f(r, c + count - 1) will read.
+  template <int kColumns, class F, class Out, class Ahead = NoFetch>
+  AB_FN void column_sum(int64_t first, int64_t last, int columns, F f, Out out,
+                        Ahead ahead = {}) const {
 #if defined(__CUDA_ARCH__)
     for (int c = threadIdx.x; c < columns; c += blockDim.x) {
       float total = 0.0f;
@@ -130,9 +152,9 @@ class Block {
     __syncthreads();
 #else
     int c = 0;
-    for (; c + kWide <= columns; c += kWide) strip<kWide>(first, last, c, kWide, f, out);
-    for (; c + kLanes <= columns; c += kLanes) strip<kLanes>(first, last, c, kLanes, f, out);
-    strip<0>(first, last, c, columns - c, f, out);
+    for (; c + kWide <= columns; c += kWide) strip<kWide>(first, last, c, kWide, f, out, ahead);
+    for (; c + kLanes <= columns; c += kLanes) strip<kLanes>(first, last, c, kLanes, f, out, ahead);
+    strip<0>(first, last, c, columns - c, f, out, ahead);
 #endif
   }
 
@@ -155,11 +177,13 @@ class Block {
   // Columns whose totals fit the CPU's registers, where a row adds to them at no cost: in memory
   // each vector of them would wait for its last store.
   static constexpr int kWide = 128;
-  template <int kWidth, class F, class Out>
-  AB_FN static void strip(int64_t first, int64_t last, int from, int count, F f, Out out) {
+  template <int kWidth, class F, class Out, class Ahead>
+  AB_FN static void strip(int64_t first, int64_t last, int from, int count, F f, Out out,
+                          Ahead ahead) {
     float total[kWidth > 0 ? kWidth : kLanes] = {};
     const int width = kWidth > 0 ? kWidth : count;
     for (int64_t r = first; r < last; ++r) {
+      if (r + kRowsAhead < last) ahead(r + kRowsAhead, from, width);
 #pragma omp simd
       for (int c = 0; c < width; ++c) total[c] += f(r, from + c);
     }

@@ -21,7 +21,8 @@ struct PartialSums {
     block.column_sum<kColumnTile>(
         t.first_row, t.last_row, t.width,
         [=](int64_t r, int c) { return load(in[r * stride + c]); },
-        [=](int c, float total) { out[c] = total; });
+        [=](int c, float total) { out[c] = total; },
+        [=](int64_t r, int c, int count) { fetch(in + r * stride + c, count); });
   }
 };
 

@@ -150,18 +150,6 @@ AB_FN void collect(const Block& block, int64_t n, T* y, F f, const float* from) 
   block.each(n, [=](int64_t i) { store(y + i, f(from[i])); });
 }
 
-// Asks the host's memory for n values that are needed soon, where the processor does not foresee
-// it: the next piece of a tile, or the next rows while these ones are being computed with.
-template <class T>
-AB_FN void fetch(const T* from, int64_t n) {
-#if !defined(__CUDA_ARCH__)
-  for (int64_t i = 0; i < n; i += 64 / static_cast<int64_t>(sizeof(T)))
-    __builtin_prefetch(from + i);
-#else
-  (void)from, (void)n;
-#endif
-}
-
 // For r in [first, last) and c in [0, columns), columns <= kColumns, element i = r * stride + c:
 // y[i] = f(a[i], b[i]); out(c, total) with the sum over r of f, unrounded.
 template <int kColumns, class T, class F, class Out>

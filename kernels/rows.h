@@ -43,9 +43,10 @@ AB_FN void each_row(const Block& block, int64_t first, int64_t last, int64_t col
 }
 
 // out(c, totals) with totals = sums over rows r in [first, last) of f(r, c), columns <=
-// kColumnTile.
-template <class F, class Out>
-AB_FN void column_sums(const Block& block, int64_t first, int64_t last, int columns, F f, Out out) {
+// kColumnTile. ahead: as in Block::column_sum.
+template <class F, class Out, class Ahead = NoFetch>
+AB_FN void column_sums(const Block& block, int64_t first, int64_t last, int columns, F f, Out out,
+                       Ahead ahead = {}) {
 #if defined(__CUDA_ARCH__)
   for (int c = threadIdx.x; c < columns; c += blockDim.x) {
     Pair total{0.0f, 0.0f};
@@ -61,6 +62,7 @@ AB_FN void column_sums(const Block& block, int64_t first, int64_t last, int colu
   float a[kColumnTile] = {}, b[kColumnTile] = {};
   if (columns == kColumnTile) {  // a constant trip count keeps the totals in registers
     for (int64_t r = first; r < last; ++r) {
+      if (r + Block::kRowsAhead < last) ahead(r + Block::kRowsAhead, 0, kColumnTile);
 #pragma omp simd
       for (int c = 0; c < kColumnTile; ++c) {
         const Pair term = f(r, c);
