@@ -133,8 +133,7 @@ int default_threads(int ranks_in_this_process) {
 }
 
 // A name in Linux's abstract socket space can be bound once, and is free again when its owner ends.
-bool claim_the_word() {
-  if (read_launch_environment().world < 2) return true;
+static sockaddr_un word_of_this_node() {
   const char* job = std::getenv("PMIX_NAMESPACE");
   if (!job) job = std::getenv("SLURM_JOB_ID");
   const char* step = std::getenv("SLURM_STEP_ID");
@@ -145,6 +144,12 @@ bool claim_the_word() {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   name.copy(address.sun_path + 1, sizeof address.sun_path - 1);
+  return address;
+}
+
+bool claim_the_word() {
+  if (read_launch_environment().world < 2) return true;
+  const sockaddr_un address = word_of_this_node();
   const int handle = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (handle < 0) return true;
   const bool taken =
@@ -152,6 +157,16 @@ bool claim_the_word() {
       errno == EADDRINUSE;
   if (taken) close(handle);
   return !taken;  // an owner keeps its handle until it ends
+}
+
+bool word_is_claimed() {
+  const sockaddr_un address = word_of_this_node();
+  const int handle = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (handle < 0) return false;
+  const bool claimed =
+      connect(handle, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  close(handle);
+  return claimed;
 }
 
 }  // namespace ab

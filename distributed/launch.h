@@ -28,5 +28,7 @@ int share_of_cores(const std::vector<cpu_set_t>& masks, size_t mine);
 // True for the first process of this job on this node that asks, false for all later ones: who may
 // tell an error that all ranks meet. Alone, always true.
 bool claim_the_word();
+// Whether a process of this job on this node has claimed it and still runs.
+bool word_is_claimed();
 
 }  // namespace ab

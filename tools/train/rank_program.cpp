@@ -16,18 +16,26 @@ namespace {
 // the job; the others, one after the other, speak only if nobody on their node did. What a stuck
 // partner causes is less telling, and a rank that is told of an error leaves the word to that one.
 // Nobody knows better than who finds a rank gone, and a launcher leaves it a second.
-void wait_for_a_better_message(int rank, const std::exception& error) {
+std::chrono::milliseconds patience(int rank, const std::exception& error) {
   using namespace std::chrono_literals;
   const auto own = std::min(rank, 50) * 60ms;
   const auto turn = rank > 0 ? 700ms + own : 0ms;
-  if (dynamic_cast<const RankLost*>(&error))
-    std::this_thread::sleep_for(own);
-  else if (dynamic_cast<const EndedElsewhere*>(&error))
-    std::this_thread::sleep_for(turn + 5000ms);
-  else if (dynamic_cast<const CommunicationError*>(&error))
-    std::this_thread::sleep_for(turn + 1500ms);
-  else
-    std::this_thread::sleep_for(turn);
+  if (dynamic_cast<const RankLost*>(&error)) return own;
+  if (dynamic_cast<const EndedElsewhere*>(&error)) return turn + 5000ms;
+  if (dynamic_cast<const CommunicationError*>(&error)) return turn + 1500ms;
+  return turn;
+}
+
+// Whether another rank of the node spoke meanwhile. Who speaks is gone soon after, on a busy
+// machine long before the launcher ends the others: so they listen all the time.
+bool hears_a_better_message(int rank, const std::exception& error) {
+  const auto until = std::chrono::steady_clock::now() + patience(rank, error);
+  bool heard = false;
+  while (std::chrono::steady_clock::now() < until) {
+    heard = heard || word_is_claimed();
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return heard;
 }
 
 int code_of(const std::exception& error) {
@@ -64,8 +72,8 @@ int run_mpi(Communicator& world, int cores, const std::vector<std::string>& host
     leave_stop_signals();
     report_failure(on_failure, code);
     if (world.size() > 1) world.say_farewell(code, error.what());
-    if (world.size() > 1) wait_for_a_better_message(world.rank(), error);
-    tell(error);
+    const bool heard = world.size() > 1 && hears_a_better_message(world.rank(), error);
+    if (!heard) tell(error);
     if (world.size() > 1) world.abort(code, error.what());
     return code;
   }
@@ -118,8 +126,9 @@ int run_alone(const std::function<int()>& body) {
   } catch (const std::exception& error) {
     // All ranks do the same here, so rank 0's line says it all; but MPI's start may fail on one.
     const LaunchInfo launch = read_launch_environment();
-    if (launch.world > 1) wait_for_a_better_message(launch.rank, error);
-    if (launch.rank == 0 || dynamic_cast<const CommunicationError*>(&error)) tell(error);
+    const bool heard = launch.world > 1 && hears_a_better_message(launch.rank, error);
+    const bool speaks = launch.rank == 0 || dynamic_cast<const CommunicationError*>(&error);
+    if (speaks && !heard) tell(error);
     return exit_code_of(error);
   }
 }
