@@ -89,9 +89,9 @@ class Communicator {
   std::unique_ptr<Communicator> split(int color, const std::string& name);
   // Whether every rank says so. Every rank calls it; set-up as well, it costs no ledger bytes.
   bool agree(bool mine);
-  // Before abort(): tells the other ranks how the run ends, and waits until rank 0 has heard it and
-  // said the same, at most a few seconds.
-  virtual void say_farewell(int, const std::string&) {}
+  // Before abort(): tells the other ranks how the run ends, and waits until rank 0 has said how it
+  // ends there, at most a few seconds. True when rank 0 gave the same reason.
+  virtual bool say_farewell(int, const std::string&) { return false; }
   // Ends the run everywhere: blocked calls of all ranks throw, mpi ends the job with exit_code.
   virtual void abort(int exit_code, const std::string& reason) = 0;
   // Throws where another rank of this process has ended the run; for whoever waits elsewhere.

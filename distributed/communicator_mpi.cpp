@@ -142,11 +142,12 @@ class MpiCommunicator : public Communicator {
     process_->communicators.push_back(comm);
   }
 
-  void say_farewell(int exit_code, const std::string& reason) override {
+  bool say_farewell(int exit_code, const std::string& reason) override {
     const auto watch = process_->watch.get();
     process_->progress->run_urgently([=] { watch->say_farewell(exit_code, reason); });
     for (int i = 0; rank() > 0 && i < 300 && !watch->first_rank_is_done(); ++i)
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    return rank() > 0 && watch->first_rank_says(reason);
   }
 
   void abort(int exit_code, const std::string& reason) override {

@@ -132,7 +132,10 @@ void RankWatch::read_letters() {
       if (!answers_.empty()) answers_[static_cast<size_t>(from)] = letter;
     } else {
       std::lock_guard lock(mutex_);
-      if (from == 0) first_rank_is_done_ = true;
+      if (from == 0) {
+        first_rank_is_done_ = true;
+        first_ranks_farewell_ = letter;
+      }
       if (!heard_)
         heard_.emplace(name_of_rank(from) + " ended the run: " + letter.text, letter.exit_code);
     }
@@ -227,6 +230,13 @@ void RankWatch::rethrow(const std::string& reason) {
 bool RankWatch::first_rank_is_done() {
   std::lock_guard lock(mutex_);
   return first_rank_is_done_;
+}
+
+bool RankWatch::first_rank_says(const std::string& reason) {
+  Letter letter;
+  put(letter.text, reason);  // as long as a letter is
+  std::lock_guard lock(mutex_);
+  return std::strcmp(first_ranks_farewell_.text, letter.text) == 0;
 }
 
 }  // namespace ab

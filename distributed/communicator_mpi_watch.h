@@ -44,6 +44,8 @@ class RankWatch {
   void rethrow(const std::string& reason);
   // Any thread. True when rank 0 has said farewell too, or is known to be gone.
   bool first_rank_is_done();
+  // Any thread. Whether rank 0 said farewell with this reason.
+  bool first_rank_says(const std::string& reason);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -80,6 +82,7 @@ class RankWatch {
   std::optional<EndedElsewhere> heard_;
   std::optional<RankLost> lost_;
   bool first_rank_is_done_ = false;
+  Letter first_ranks_farewell_;
 };
 
 }  // namespace ab

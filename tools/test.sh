@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds with tests and runs all of them: release, then under the address and
 # undefined-behaviour sanitizers, then the tests labelled tsan under the thread sanitizer. Where the
-# CUDA toolkit is installed also: the cuda device built and linked with nvcc, warnings being errors
-# (tools/check_cuda.sh), and the tests labelled cuda on stand-ins of its libraries, followed by their
-# coverage of the cuda files.
+# CUDA toolkit is installed, the second build (standin instead of asan) has the cuda device as well, on
+# stand-ins of its libraries: its tests run there, and their coverage of the cuda files is printed. Then
+# the cuda device is built and linked with nvcc, warnings being errors (tools/check_cuda.sh).
 # Ends with ctest's summaries, release's last. Stops at the first preset that fails.
 # Usage: tools/test.sh [arguments for ctest, for example -R optim]
-#   AB_PRESETS  presets to run (default: "release asan tsan", and "cuda standin" with the toolkit)
-#   AB_JOBS     compile jobs (default: 2; a job needs up to 2 GB)
+#   AB_PRESETS  presets to run (default: "release asan tsan"; "release standin tsan cuda" with the toolkit)
+#   AB_JOBS     compile jobs (default: 2; a job needs up to 2.5 GB)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cuda=""
-command -v nvcc >/dev/null && cuda=" cuda standin"
-presets=${AB_PRESETS:-release asan tsan$cuda}
+presets="release asan tsan"
+if command -v nvcc >/dev/null; then presets="release standin tsan cuda"; fi
+presets=${AB_PRESETS:-$presets}
 jobs=${AB_JOBS:-2}
 tools/install_dependencies.sh
 export TSAN_OPTIONS="halt_on_error=1:${TSAN_OPTIONS:-}"
@@ -26,16 +26,16 @@ build() {  # preset targets...
   cmake --build "build/$preset" -j "$jobs" ${1:+--target "$@"}
 }
 
-labelled_targets() {  # label: the programs of its tests; <name>_cuda is <name> on another device
-  ctest --test-dir "build/$preset" -N -L "$1" |
-    sed -n 's/^ *Test *#[0-9]*: \([a-z0-9_]*\).*/test_\1/p' | sed 's/_cuda$//' | sort -u
+targets_of() {  # label: the programs of its tests
+  ctest --test-dir "build/$preset" -N -L "$1" | sed -n 's/^ *Test *#[0-9]*: \([a-z0-9_]*\).*/test_\1/p' |
+    sort -u
 }
 
 run() {  # preset ctest-arguments...
   local preset=$1
   shift
   echo "== $preset: test"
-  ctest --test-dir "build/$preset" --output-on-failure "$@" | tee "$logs/$preset"
+  ctest --test-dir "build/$preset" --output-on-failure --parallel 2 "$@" | tee "$logs/$preset"
 }
 
 summary() {  # what ctest said last under each preset, release last
@@ -55,12 +55,11 @@ for preset in $presets; do
     continue
   fi
   arguments=("$@")
-  if [ "$preset" = tsan ] || [ "$preset" = standin ]; then
-    label=${preset/standin/cuda}
+  if [ "$preset" = tsan ]; then
     cmake --preset "$preset" -DAB_TESTS=ON >"$logs/configure" || { cat "$logs/configure"; exit 1; }
-    mapfile -t targets < <(labelled_targets "$label")
+    mapfile -t targets < <(targets_of tsan)
     build "$preset" "${targets[@]}"
-    arguments=(-L "$label" "$@")
+    arguments=(-L tsan "$@")
   else
     build "$preset"
   fi

@@ -175,8 +175,7 @@ TEST_CASE("a loss that is not finite names step, phase and layer") {
 
 TEST_CASE("a device that is not there, and a checkpoint that is not there") {
   const TempDir folder;
-  if (!fs::exists("/dev/nvidia0"))
-    check_failure(folder, {"--device", "cuda"}, {.exit = 6, .parts = {"cuda"}});
+  if (!has_gpu()) check_failure(folder, {"--device", "cuda"}, {.exit = 6, .parts = {"cuda"}});
   check_failure(folder, {"--resume", (folder / "run").string()},
                 {.exit = 3, .parts = {"--resume", "no complete checkpoint", "every_steps"}});
 }

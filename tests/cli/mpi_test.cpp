@@ -21,7 +21,7 @@ TEST_CASE("errors that all ranks meet at once are told once") {
                 {.exit = 3, .parts = {"nowhere", "--data"}, .mpi = true});
   check_failure(folder, {"--set", "data.local_batch=1001"},
                 {.exit = 2, .parts = {"data.local_batch", "at most 1000"}, .mpi = true});
-  if (!fs::exists("/dev/nvidia0"))
+  if (!has_gpu())
     check_failure(folder, {"--device", "cuda"}, {.exit = 6, .parts = {"cuda"}, .mpi = true});
 }
 

@@ -53,6 +53,8 @@ void redirect(int descriptor, const fs::path& path) {
     const rlimit limit{static_cast<rlim_t>(start.file_limit),
                        static_cast<rlim_t>(start.file_limit)};
     setrlimit(RLIMIT_FSIZE, &limit);
+    setenv("GCOV_ERROR_FILE", "/dev/null",
+           1);  // coverage of a stand-in build stays within it as well
   }
   std::vector<char*> pointers;
   for (std::string& word : words) pointers.push_back(word.data());
@@ -140,6 +142,14 @@ std::vector<std::string> error_lines(const Outcome& outcome) {
   for (std::string line; std::getline(err, line);)
     if (line.find("abtrain: error: ") != std::string::npos) lines.push_back(line);
   return lines;
+}
+
+bool has_gpu() {
+#if defined(AB_STANDIN)
+  return true;
+#else
+  return fs::exists("/dev/nvidia0");
+#endif
 }
 
 int processes_naming(const std::string& text) {

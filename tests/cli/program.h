@@ -40,6 +40,9 @@ std::vector<double> losses_of(const std::filesystem::path& run);
 // Waits until the run has completed `step`; false when it has not after a while.
 bool wait_for_step(const std::filesystem::path& run, int64_t step);
 
+// Whether the program finds a GPU, or the stand-ins of one.
+bool has_gpu();
+
 // Processes other than this one whose command line holds `text`, after a second of grace.
 int processes_naming(const std::string& text);
 

@@ -59,6 +59,7 @@ late-mean: ab.warmup_steps=60%;ab.ab_steps=4%;ab.moments=keep;ab.lr_rebound_step
 late-long: ab.warmup_steps=60%;ab.ab_steps=10%;ab.moments=keep;ab.lr_rebound_steps=10% of ab_steps;ab.sigma_cutoff=0.05;comm.reduce_dtype=bf16;ab.outer=nesterov;ab.outer_lr=1;ab.outer_momentum=0.5
 late-groups-1: ab.warmup_steps=60%;ab.ab_steps=4%;ab.moments=keep;ab.lr_rebound_steps=10% of ab_steps;ab.sigma_cutoff=0.05;comm.reduce_dtype=bf16;ab.outer=nesterov;ab.outer_lr=1;ab.outer_momentum=0.5;ab.group_size=1
 late-70: ab.warmup_steps=70%;ab.ab_steps=4%;ab.moments=keep;ab.lr_rebound_steps=10% of ab_steps;ab.sigma_cutoff=0.05;comm.reduce_dtype=bf16;ab.outer=nesterov;ab.outer_lr=1;ab.outer_momentum=0.5;ab.group_size=1
+late-73: ab.warmup_steps=73%;ab.ab_steps=4%;ab.lr_rebound_steps=0;ab.rebound_steps=10% of ab_steps;ab.moments=keep;ab.sigma_cutoff=0.05;comm.reduce_dtype=bf16;ab.group_size=1;ab.outer=nesterov;ab.outer_lr=1;ab.outer_momentum=0.5
 ROWS
 }
 settings_of() {  # name -> one setting a line

@@ -71,9 +71,9 @@ int run_mpi(Communicator& world, int cores, const std::vector<std::string>& host
     const int code = code_of(error);
     leave_stop_signals();
     report_failure(on_failure, code);
-    if (world.size() > 1) world.say_farewell(code, error.what());
+    const bool told = world.say_farewell(code, error.what());
     const bool heard = world.size() > 1 && hears_a_better_message(world.rank(), error);
-    if (!heard) tell(error);
+    if (!told && !heard) tell(error);
     if (world.size() > 1) world.abort(code, error.what());
     return code;
   }
