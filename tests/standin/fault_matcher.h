@@ -9,7 +9,7 @@
 
 namespace ab::standin {
 
-#if __has_include(<catch2/catch_all.hpp>)
+#if defined(AB_CATCH2_V3)
 using FaultMatcherBase = Catch::Matchers::MatcherBase<std::vector<std::string>>;
 #else
 using FaultMatcherBase = Catch::MatcherBase<std::vector<std::string>>;

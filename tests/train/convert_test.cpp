@@ -9,7 +9,7 @@
 #include "tools/train/weights.h"
 
 using namespace ab;
-#if __has_include(<catch2/catch_all.hpp>)
+#if defined(AB_CATCH2_V3)
 using Contains = Catch::Matchers::ContainsSubstring;
 #else
 using Catch::Matchers::Contains;

@@ -43,16 +43,6 @@ schedule() {  # steps: 20 % warm-up, then cycles of AB_STEPS' length, 64 % in gr
     "--set ab.rebound_steps=$((steps * 4 / 25))"
 }
 mkdir -p "$out"
-# once FOLDER COMMAND...: unless the same command ended well there before.
-once() {
-  local folder=$1 command="${*:2}"
-  if finished "$folder" "$command"; then return; fi
-  rm -rf "${folder:?}" "$folder.command"
-  echo "${folder#"$out"/} (log: $folder.log)" >&2
-  "${@:2}" --out "$folder" >"$folder.log" 2>&1 || { tail -n 5 "$folder.log" >&2; exit 1; }
-  echo "$command" >"$folder.command"
-}
-
 declare -A needed  # steps to the target, by method
 for method in ${AB_TARGET:+$methods}; do
   once "$out/$method-long" "$abtrain" train "${settings[@]}" --method "$method" \

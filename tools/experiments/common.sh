@@ -17,20 +17,24 @@ finished() {
     [ "$(cat "$1.command" 2>/dev/null)" = "$2" ]
 }
 
+# once FOLDER COMMAND...: with --out FOLDER, unless the same command ended well there before.
+once() {
+  local folder=$1 command="${*:2}"
+  if finished "$folder" "$command"; then return; fi
+  mkdir -p "$(dirname "$folder")"
+  rm -rf "${folder:?}" "$folder.command"
+  echo "$(basename "$folder") (log: $folder.log)" >&2
+  "${@:2}" --out "$folder" >"$folder.log" 2>&1 || { tail -n 5 "$folder.log" >&2; exit 1; }
+  echo "$command" >"$folder.command"
+}
+
 # train FOLDER METHOD [key=value ...]: four MPI ranks, niced, unless it has been done.
 train() {
   local folder=$1 method=$2 settings=() setting
   shift 2
   for setting in "$@"; do settings+=(--set "$setting"); done
-  local command="$config $method $*"
-  if finished "$folder" "$command"; then return; fi
-  mkdir -p "$(dirname "$folder")"
-  rm -rf "$folder" "$folder.command"
-  echo "training $method $* -> $folder (log: $folder.log)" >&2
-  nice -n 10 mpirun --oversubscribe --bind-to none -n $ranks "$abtrain" train --config "$config" \
-    --method "$method" --data "$data" --out "$folder" "${settings[@]}" >"$folder.log" 2>&1 ||
-    { tail -n 5 "$folder.log" >&2; exit 1; }
-  echo "$command" >"$folder.command"
+  once "$folder" nice -n 10 mpirun --oversubscribe --bind-to none -n $ranks "$abtrain" train \
+    --config "$config" --method "$method" --data "$data" "${settings[@]}"
 }
 
 # figures FOLDER: top-1 last, top-1 best, bytes sent, of these inside groups, ddp's bytes by the
