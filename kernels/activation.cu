@@ -11,14 +11,13 @@
 namespace ab {
 namespace {
 
-// Value and Gradient: y = f(x) and dx = f(dy, saved), for the storage type T.
+// Value: y = f(x), for the storage type T. Gradient: dx = f(dy, saved).
 // `x < 0 ? 0 : x` and not max(x, 0): a NaN has to stay visible.
 struct Relu {
   template <class T>
   struct Value {
     AB_FN float operator()(float x) const { return x < 0.0f ? 0.0f : x; }
   };
-  template <class T>
   struct Gradient {
     AB_FN float operator()(float dy, float y) const { return y > 0.0f ? dy : 0.0f; }
   };
@@ -28,11 +27,8 @@ struct Gelu {
   struct Value {
     AB_FN float operator()(float z) const { return sizeof(T) == 2 ? gelu_short(z) : gelu(z); }
   };
-  template <class T>
   struct Gradient {
-    AB_FN float operator()(float dy, float z) const {
-      return dy * (sizeof(T) == 2 ? gelu_slope_short(z) : gelu_slope(z));
-    }
+    AB_FN float operator()(float dy, float z) const { return dy * gelu_slope(z); }
   };
 };
 
@@ -66,8 +62,8 @@ struct BiasBackward {
     const ColumnTile t = column_tile(block.index(), rows, cols, rows_per_chunk);
     float* out = partial + t.chunk * cols + t.first_col;
     map_sum<kColumnTile>(block, t.first_row, t.last_row, t.width, cols, dz + t.first_col,
-                         typename Act::template Gradient<T>{}, dy + t.first_col,
-                         saved + t.first_col, [=](int c, float total) { out[c] = total; });
+                         typename Act::Gradient{}, dy + t.first_col, saved + t.first_col,
+                         [=](int c, float total) { out[c] = total; });
   }
 };
 
@@ -99,7 +95,7 @@ void bias_backward(Stream stream, DType dtype, const BiasActivationGradient& a) 
              BiasBackward<T, Act>{dy, saved, dz, a.scratch.as<float>(), a.rows, a.cols,
                                   column_chunk(a.rows)});
     else
-      launch_map(stream, a.rows * a.cols, dz, typename Act::template Gradient<T>{}, dy, saved);
+      launch_map(stream, a.rows * a.cols, dz, typename Act::Gradient{}, dy, saved);
   });
   if (a.dbias) fold_columns(stream, {chunks, a.cols, a.cols, a.scratch, a.dbias, a.beta});
 }
@@ -123,7 +119,7 @@ void gelu_forward(Stream stream, DType dtype, int64_t n, DevicePtr y, DevicePtr 
 void relu_backward(Stream stream, DType dtype, int64_t n, DevicePtr dx, DevicePtr dy, DevicePtr y) {
   dispatch(dtype, [&](auto type) {
     using T = decltype(type);
-    launch_map(stream, n, dx.as<T>(), Relu::Gradient<T>{}, dy.as<const T>(), y.as<const T>());
+    launch_map(stream, n, dx.as<T>(), Relu::Gradient{}, dy.as<const T>(), y.as<const T>());
   });
 }
 

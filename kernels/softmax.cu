@@ -34,12 +34,13 @@ struct Forward {
     float top[kGroup], share[kGroup];
     const float s = scale;
     for (int r = 0; r < count; ++r) top[r] = row_max(block, cols, x + (first + r) * cols);
-    fetch(x + (first + kGroup) * cols, kGroup * cols);
-    fetch(y + (first + kGroup) * cols, kGroup * cols);
-    for (int r = 0; r < count; ++r)
+    for (int r = 0; r < count; ++r) {
+      fetch(x + (first + kGroup + r) * cols, cols);
+      fetch(y + (first + kGroup + r) * cols, cols);
       spread(
           block, cols, e + r * size, [=, t = top[r]](float v) { return exp_of<T>(v - t, s); },
           x + (first + r) * cols, 0.0f);
+    }
     for (int r = 0; r < count; ++r) {
       const float* terms = e + r * size;
       share[r] = 1.0f / block.sum(size, [=](int64_t c) { return terms[c]; });

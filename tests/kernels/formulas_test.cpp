@@ -74,22 +74,18 @@ TEST_CASE("log_float is within 0.9 ulp, denormals included") {
   CHECK(std::isnan(log_float(NAN)));
 }
 
-TEST_CASE("the normal distribution and GELU keep their precision in the tails") {
-  double middle = 0.0, tail = 0.0, value = 0.0, slope = 0.0;
+TEST_CASE("GELU and its slope hold their bounds, GELU in the tail, too") {
+  double tail = 0.0, value = 0.0, slope = 0.0;
   for (int i = 0; i <= 2000000; ++i) {
     const float x = -10.0f + 20.0f * static_cast<float>(i) / 2000000.0f;
-    const double p = exact_cdf(x);
-    if (x <= 0.0f) {
-      double& worst = x > -2.0f ? middle : tail;
-      worst = std::max(worst, std::fabs(normal_tail(-x) - p) / p);
-    }
-    value = std::max(value, std::fabs(gelu(x) - x * p) / (1.0 + std::fabs(x)));
+    const double p = exact_cdf(x), wanted = x * p;
+    if (x < 0.0f && x > -8.0f) tail = std::max(tail, std::fabs(gelu(x) / wanted - 1.0));
+    value = std::max(value, std::fabs(gelu(x) - wanted) / (1.0 + std::fabs(x)));
     slope = std::max(slope, std::fabs(gelu_slope(x) - (p + x * exact_density(x))));
   }
-  CHECK(middle < 6e-7);
-  CHECK(tail < 2.5e-6);
+  CHECK(tail < 1.4e-3);
   CHECK(value < 8e-8);
-  CHECK(slope < 3e-7);  // 2.503e-7 at -O1
+  CHECK(slope < 2.5e-7);
 }
 
 TEST_CASE("GELU and its slope end where their limits are") {
@@ -97,11 +93,9 @@ TEST_CASE("GELU and its slope end where their limits are") {
     CHECK(gelu(x) == x);
     CHECK(gelu_short(x) == x);
     CHECK(gelu_slope(x) == 1.0f);
-    CHECK(gelu_slope_short(x) == 1.0f);
     CHECK(gelu(-x) == 0.0f);
     CHECK(gelu_slope(-x) == 0.0f);
-    CHECK(std::fabs(gelu_short(-x)) < 1e-30f);        // 12.5 Phi(-12.5)
-    CHECK(std::fabs(gelu_slope_short(-x)) < 2e-12f);  // the polynomial at 9
+    CHECK(std::fabs(gelu_short(-x)) < 1e-30f);  // 12.5 Phi(-12.5)
   }
   CHECK(gelu(0.0f) == 0.0f);
   CHECK(gelu_short(-0.0f) == 0.0f);
@@ -113,31 +107,29 @@ TEST_CASE("GELU and its slope end where their limits are") {
 
 // Every bf16 value there is, denormals and NaNs of any payload included.
 TEST_CASE("the short formulas hold their bounds on every bf16 value") {
-  double power[3] = {}, value = 0.0, slope = 0.0;
+  double power[2] = {}, value = 0.0, slope = 0.0;
   for (uint32_t bits = 0; bits < 0x10000u; ++bits) {
     const float x = load(BFloat16{static_cast<uint16_t>(bits)});
     if (std::isnan(x)) {
-      const bool kept = std::isnan(gelu_short(x)) && std::isnan(gelu_slope_short(x)) &&
-                        std::isnan(exp2_short<3>(x)) && std::isnan(exp2_short<5>(x));
+      const bool kept = std::isnan(gelu_short(x)) && std::isnan(gelu_slope(x)) &&
+                        std::isnan(exp2_short<3>(x)) && std::isnan(exp2_short<4>(x));
       if (!kept) FAIL("a NaN got lost: " << bits);
       continue;
     }
     if (x >= -126.0f && x <= 127.0f) {
       const double wanted = std::exp2(static_cast<double>(x));
-      const float got[3] = {exp2_short<3>(x), exp2_short<4>(x), exp2_short<5>(x)};
-      for (int i = 0; i < 3; ++i) power[i] = std::max(power[i], std::fabs(got[i] / wanted - 1.0));
+      const float got[2] = {exp2_short<3>(x), exp2_short<4>(x)};
+      for (int i = 0; i < 2; ++i) power[i] = std::max(power[i], std::fabs(got[i] / wanted - 1.0));
     }
     const double p = exact_cdf(x), density = exact_density(x);
     if (std::fabs(x) <= 6.0f && std::fabs(x) > 1e-37f)
       value = std::max(value, std::fabs(gelu_short(x) / (x * p) - 1.0));
-    if (std::isfinite(x))
-      slope = std::max(slope, std::fabs(gelu_slope_short(x) - (p + x * density)));
+    if (std::isfinite(x)) slope = std::max(slope, std::fabs(gelu_slope(x) - (p + x * density)));
   }
   CHECK(power[0] < 1.1e-4);
   CHECK(power[1] < 3e-6);
-  CHECK(power[2] < 2e-7);
   CHECK(value < 3.2e-4);
-  CHECK(slope < 4e-7);
+  CHECK(slope < 2.5e-7);
 }
 
 // What a bf16 product makes of two values: rounded in pairs, as store() rounds it.
