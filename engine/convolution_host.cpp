@@ -12,34 +12,37 @@
 namespace ab {
 namespace {
 
-// A 1 x 1 filter at stride 1 has for its gradient dw (out, in) = dy^T x, a product over all places.
-// Measured faster than oneDNN's convolution (two AVX-512 threads): fp32 of many places, bf16 of
-// few.
-bool filter_is_product(const ConvolutionShape& s, DType dtype) {
-  if (s.kernel_h * s.kernel_w != 1 || s.stride != 1 || s.padding != 0) return false;
-  const int64_t places = s.batch * s.height * s.width;
-  if (dtype == DType::kBFloat16) return places <= 1024;
-  return places >= 8192 && s.in_channels * s.out_channels >= 16384;
+// Filter gradients that are products over gathered places where oneDNN 2.6 has no AVX-512: of a
+// 1 x 1 filter with a stride, as jit_1x1:avx2 now and then adds up a wrong one (two threads on a
+// busy machine), and on small maps. GF/s of 3 x 3 filters on two threads, oneDNN's convolution
+// against this: (128, 2, 2, 512) 32 : 150, (128, 4, 4, 512) 127 : 175, (16, 7, 7, 512) 120 : 168,
+// (128, 4, 4, 128) 134 : 115.
+bool filter_is_gathered(const ConvolutionShape& s) {
+  if (s.kernel_h * s.kernel_w == 1) return s.stride > 1 && s.padding == 0;
+  return s.height * s.width <= 4 || (s.out_height() * s.out_width() <= 64 && s.out_channels >= 512);
 }
 
-// oneDNN 2.6 without AVX-512 now and then adds up a wrong gradient of a 1 x 1 filter with a stride
-// (jit_1x1:avx2, two threads on a busy machine): there it is a product, too, over the places seen.
-bool sees_every_other_place(const ConvolutionShape& s) {
-  return s.kernel_h * s.kernel_w == 1 && s.stride > 1 && s.padding == 0;
-}
-
-// x (batch, h, w, in) at those places, to (batch, out_h, out_w, in).
-void pick_places(const ConvolutionShape& s, int64_t element, const void* x, void* picked) {
-  const int64_t bytes = s.in_channels * element;
+// What each place of y sees of x (batch, h, w, in), zeros outside of the map: to patches
+// (batch, out_h, out_w, kernel_h, kernel_w, in).
+void gather_patches(const ConvolutionShape& s, int64_t element, const void* x, void* patches) {
+  const int64_t bytes = s.in_channels * element, taps = s.kernel_h * s.kernel_w;
+  const int64_t seen = s.out_height() * s.out_width();
   const auto* from = static_cast<const char*>(x);
-  auto* to = static_cast<char*>(picked);
-#pragma omp parallel for schedule(static) collapse(2)
-  for (int64_t n = 0; n < s.batch; ++n)
-    for (int64_t p = 0; p < s.out_height(); ++p)
-      for (int64_t q = 0; q < s.out_width(); ++q)
-        std::memcpy(to + ((n * s.out_height() + p) * s.out_width() + q) * bytes,
-                    from + ((n * s.height + p * s.stride) * s.width + q * s.stride) * bytes,
+  auto* to = static_cast<char*>(patches);
+#pragma omp parallel for schedule(static)
+  for (int64_t place = 0; place < s.batch * seen; ++place) {
+    const int64_t n = place / seen, p = place % seen / s.out_width(), q = place % s.out_width();
+    for (int64_t tap = 0; tap < taps; ++tap) {
+      const int64_t h = p * s.stride - s.padding + tap / s.kernel_w;
+      const int64_t w = q * s.stride - s.padding + tap % s.kernel_w;
+      char* const slot = to + (place * taps + tap) * bytes;
+      if (h >= 0 && h < s.height && w >= 0 && w < s.width)
+        std::memcpy(slot, from + ((n * s.height + h) * s.width + w) * bytes,
                     static_cast<size_t>(bytes));
+      else
+        std::memset(slot, 0, static_cast<size_t>(bytes));
+    }
+  }
 }
 
 // The matrix product that a map-covering kernel is: a (m, k), b (k, n), c (m, n), dense.
@@ -100,15 +103,15 @@ void HostConvolution::backward_data(Stream stream, Arena& arena, const Convoluti
 void HostConvolution::backward_filter(Stream stream, Arena& arena, const ConvolutionShape& shape,
                                       DType dtype, DevicePtr x, DevicePtr dy, DevicePtr dw) {
   const int64_t places = shape.batch * shape.out_height() * shape.out_width();
-  const bool picks = !avx512_ && sees_every_other_place(shape);
-  Tensor picked;
-  if (picks) {
-    picked = Tensor(arena, {places, shape.in_channels}, dtype);
-    if (!dry_) pick_places(shape, size_of(dtype), x.as<void>(), picked.data().as<void>());
-    x = picked.data();
+  const int64_t inputs = shape.kernel_h * shape.kernel_w * shape.in_channels;
+  const bool dense = covers_map(shape), gathers = !avx512_ && !dense && filter_is_gathered(shape);
+  Tensor patches;
+  if (gathers) {
+    patches = Tensor(arena, {places, inputs}, dtype);
+    if (!dry_) gather_patches(shape, size_of(dtype), x.as<void>(), patches.data().as<void>());
+    x = patches.data();
   }
-  if (picks || covers_map(shape) || filter_is_product(shape, dtype)) {
-    const int64_t inputs = shape.kernel_h * shape.kernel_w * shape.in_channels;
+  if (gathers || dense || filter_is_product(shape, dtype)) {
     device_.gemm().multiply(
         stream, arena,
         product(shape.out_channels, inputs, places, dy, true, x, dw, dtype, DType::kFloat32));

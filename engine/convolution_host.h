@@ -45,8 +45,9 @@ class HostConvolution : public Convolution {
   static constexpr size_t kWords = 14;
 
   static bool covers_map(const ConvolutionShape& shape);
-  static bool data_is_forward(const ConvolutionShape& shape);
-  static bool prefers_blocked(const Request& request);
+  bool data_is_forward(const ConvolutionShape& shape) const;
+  bool filter_is_product(const ConvolutionShape& shape, DType dtype) const;
+  bool prefers_blocked(const Request& request) const;
   static std::string text_of(const Request& request);
   Plan& plan(const Request& request);
   Plan make_plan(const Request& request) const;

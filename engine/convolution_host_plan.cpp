@@ -5,7 +5,8 @@
 //   batches. A kernel that covers its map runs as a matmul with bias and ReLU. The gradient for x
 //   of a convolution without stride is itself a convolution, of dy with the filter turned about,
 //     dx[n,h,w,i] = sum over r,s,o of dy[n, h+p-r, w+p-s, o] w[o,r,s,i],
-//   and oneDNN's forward primitives are faster than its backward ones (data_is_forward).
+//   and with AVX-512 oneDNN's forward primitives are faster than its backward ones.
+// Figures are GF/s with oneDNN 2.6 on two threads, of CPUs with and without AVX-512.
 #include "engine/convolution_host.h"
 
 namespace ab {
@@ -18,22 +19,37 @@ bool HostConvolution::covers_map(const ConvolutionShape& s) {
   return s.padding == 0 && s.kernel_h == s.height && s.kernel_w == s.width;
 }
 
-// On maps of at most 16 places the blocked backward primitive is as fast (see below).
-bool HostConvolution::data_is_forward(const ConvolutionShape& s) {
-  return s.stride == 1 && s.padding < s.kernel_h && s.padding < s.kernel_w &&
-         (s.kernel_h * s.kernel_w == 1 || s.height * s.width > 16);
+// With AVX-512 and on maps of at most 16 places the blocked backward primitive is as fast. Without
+// it the backward primitive leads for all but 1 x 1 filters: (128, 8, 8, 256) 162 : 200, (16, 14,
+// 14, 256) 158 : 177.
+bool HostConvolution::data_is_forward(const ConvolutionShape& s) const {
+  if (s.stride != 1 || s.padding >= s.kernel_h || s.padding >= s.kernel_w) return false;
+  return s.kernel_h * s.kernel_w == 1 || (avx512_ && s.height * s.width > 16);
 }
 
-// Measured with oneDNN 2.6 on two AVX-512 threads, 3 x 3, GF/s plain against blocked with reorders:
+// A 1 x 1 filter at stride 1 has for its gradient dw (out, in) = dy^T x, a product over all places.
+// Faster than oneDNN's convolution with AVX-512: fp32 of many places, bf16 of few; without it: on
+// small maps, (16, 7, 7, 512) -> 2048 177 : 128, (16, 28, 28, 512) -> 128 126 : 160.
+bool HostConvolution::filter_is_product(const ConvolutionShape& s, DType dtype) const {
+  if (s.kernel_h * s.kernel_w != 1 || s.stride != 1 || s.padding != 0) return false;
+  if (!avx512_) return s.height * s.width <= 64;
+  const int64_t places = s.batch * s.height * s.width;
+  if (dtype == DType::kBFloat16) return places <= 1024;
+  return places >= 8192 && s.in_channels * s.out_channels >= 16384;
+}
+
+// Plain against blocked with reorders, with AVX-512 and 3 x 3 filters:
 //   forward  (128, 4, 4, 512) -> 512  fp32 336 : 458, bf16 860 : 1432;  256 -> 512 fp32 559 : 459
 //   data     (128, 4, 4, 512) <- 512  fp32 500 : 666;                   2 x 2 maps 386 : 380
-//   filter   stride 2, (16, 56, 56, 128) fp32 347 : 449, bf16 742 : 722
-bool HostConvolution::prefers_blocked(const Request& request) {
+//   filter   stride 2, (16, 56, 56, 128) fp32 347 : 449, bf16 742 : 722; without AVX-512 100 : 125,
+//            and 1 x 1 (16, 14, 14, 1024) -> 256 115 : 143
+bool HostConvolution::prefers_blocked(const Request& request) const {
   const ConvolutionShape& s = request.shape;
-  if (s.kernel_h * s.kernel_w == 1 || s.in_channels % 16 != 0 || s.out_channels % 16 != 0)
-    return false;
+  if (s.in_channels % 16 != 0 || s.out_channels % 16 != 0) return false;
   const bool bf16 = request.dtype == DType::kBFloat16;
   const int64_t map = s.height * s.width;
+  if (s.kernel_h * s.kernel_w == 1)
+    return !avx512_ && request.pass == Pass::kFilter && s.stride == 1 && map <= 256;
   if (request.pass == Pass::kForward) return map <= 16 && (bf16 || s.in_channels >= 512);
   if (request.pass == Pass::kData) return map <= 16 && map > 4;
   return s.stride > 1 && !bf16;
