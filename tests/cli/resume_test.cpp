@@ -1,4 +1,8 @@
 // A run that was killed goes on with --resume and leaves what the undisturbed run left.
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
 #include "tests/cli/program.h"
 
 using namespace ab::test;
@@ -52,7 +56,11 @@ TEST_CASE("a killed run goes on with --resume and ends as if nothing had happene
   CHECK(losses_of(whole).size() == 12);
   CHECK(losses_of(again) == losses_of(whole));
   CHECK(ledger_of(again) == ledger_of(whole));
-  CHECK(fs::exists(again / "trace.json"));
+  std::ifstream trace(again / "trace.json");
+  const nlohmann::json events = nlohmann::json::parse(trace);  // closed, as the run has ended
+  const auto updates = std::count_if(events.begin(), events.end(),
+                                     [](const auto& event) { return event["name"] == "update"; });
+  CHECK(updates == 12 - 6);  // the checkpoint after step 6 was whole
 }
 
 TEST_CASE("a run goes on with half the ranks outside of group phases, and is refused inside") {

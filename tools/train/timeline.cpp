@@ -4,10 +4,20 @@
 
 namespace ab {
 
-// The format's array need not be closed, so a run that is killed leaves a readable file too.
+// The format's array need not be closed, so viewers read what a killed run leaves, too.
 void Timeline::open(const std::string& path) {
   write_whole_file(path, "[\n");
   file_.emplace(path);
+}
+
+Timeline::~Timeline() {
+  if (!file_) return;
+  try {
+    file_->append(
+        {{"name", "process_name"}, {"ph", "M"}, {"pid", 0}, {"args", {{"name", "rank 0"}}}},
+        "\n]\n");
+  } catch (const std::exception&) {  // a full disk ends the timeline, not the run
+  }
 }
 
 double Timeline::microseconds() const {

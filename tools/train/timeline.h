@@ -14,6 +14,7 @@ class Timeline {
  public:
   Timeline() = default;                // off until opened: a span then costs a clock reading
   void open(const std::string& path);  // throws DataError
+  ~Timeline();                         // closes the array
   Timeline(const Timeline&) = delete;
   Timeline& operator=(const Timeline&) = delete;
 
