@@ -55,9 +55,4 @@ class Decomposition {
                             SvdRoute route) = 0;
 };
 
-// w (m, n) in host memory, m >= n: replaced by the Q of its QR decomposition with R's diagonal
-// positive, so that a Gaussian w becomes uniformly distributed over the orthonormal frames. Throws
-// DeviceError.
-void orthonormal_columns(int64_t m, int64_t n, float* w);
-
 }  // namespace ab

@@ -224,20 +224,4 @@ Factors HostDecomposition::cut(Stream stream, Arena& arena, const Tensor& w, dou
   return factors;
 }
 
-void orthonormal_columns(int64_t m, int64_t n, float* w) {
-  use_one_blas_thread();
-  // W^T = L Q by columns is W = Q^T L^T, that is Q R, by rows.
-  const lapack_int rows = static_cast<lapack_int>(n), columns = static_cast<lapack_int>(m);
-  std::vector<float> tau(n), diagonal(n);
-  bool fine =
-      converged("sgelqf", LAPACKE_sgelqf(LAPACK_COL_MAJOR, rows, columns, w, rows, tau.data()));
-  for (int64_t j = 0; j < n; ++j) diagonal[j] = w[j * n + j];
-  fine = fine && converged("sorglq", LAPACKE_sorglq(LAPACK_COL_MAJOR, rows, columns, rows, w, rows,
-                                                    tau.data()));
-  if (!fine) throw DeviceError("LAPACK: the QR decomposition failed");
-  for (int64_t i = 0; i < m; ++i)
-    for (int64_t j = 0; j < n; ++j)
-      if (diagonal[j] < 0.0f) w[i * n + j] = -w[i * n + j];
-}
-
 }  // namespace ab

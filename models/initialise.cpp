@@ -4,7 +4,8 @@
 #include <cmath>
 #include <numbers>
 
-#include "engine/decomposition.h"
+#include "engine/random_orthogonal.h"
+#include "kernels/philox.h"
 
 namespace ab {
 namespace {
@@ -21,17 +22,6 @@ void fill_normal(std::vector<float>& values, uint64_t seed, uint64_t parameter) 
     values[i] = static_cast<float>(radius * std::cos(angle));
     if (i + 1 < count) values[i + 1] = static_cast<float>(radius * std::sin(angle));
   }
-}
-
-// values (rows, columns): orthonormal rows or columns, whichever are fewer.
-void make_orthogonal(std::vector<float>& values, int64_t rows, int64_t columns) {
-  if (rows >= columns) return orthonormal_columns(rows, columns, values.data());
-  std::vector<float> turned(values.size());
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t c = 0; c < columns; ++c) turned[c * rows + r] = values[r * columns + c];
-  orthonormal_columns(columns, rows, turned.data());
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t c = 0; c < columns; ++c) values[r * columns + c] = turned[c * rows + r];
 }
 
 void make_default(std::vector<float>& values, const Shape& shape) {
@@ -56,11 +46,11 @@ void fill_parameter(const Parameter& p, Initialisation kind, uint64_t seed, uint
     std::fill(values.begin(), values.end(), scale ? 1.0f : 0.0f);
     return;
   }
-  fill_normal(values, seed, number);
   if (kind == Initialisation::kOrthogonal)
-    make_orthogonal(values, rows_of(p), p.shape.elements() / rows_of(p));
-  else
-    make_default(values, p.shape);
+    return random_orthogonal(seed, number, rows_of(p), p.shape.elements() / rows_of(p),
+                             values.data());
+  fill_normal(values, seed, number);
+  make_default(values, p.shape);
 }
 
 }  // namespace

@@ -6,8 +6,7 @@ namespace ab {
 
 enum class Initialisation : uint8_t {
   // Every parameter of two or more dimensions, embeddings included, gets all singular values 1 in
-  // its
-  // 2-D view (method.md section 7): the Q of a Gaussian matrix.
+  // its 2-D view (docs/method.md): engine/random_orthogonal.h.
   kOrthogonal,
   // Filters N(0, 2 / fan_out) (He et al., 2015); matrices and embeddings N(0, 0.02^2) cut at two
   // deviations.

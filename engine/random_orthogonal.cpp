@@ -1,0 +1,88 @@
+#include "engine/random_orthogonal.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <numbers>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include "kernels/philox.h"
+
+namespace ab {
+namespace {
+
+constexpr int kMixing = 12;
+constexpr int kPanel = 16;  // columns that are turned together: a cache line a row
+
+struct Rotation {
+  int32_t first, second;  // rows
+  float cosine, sine;
+};
+
+// The rotations of a layer, no row twice; of an odd number of rows one sits out.
+void add_layer(uint64_t seed, uint64_t stream, uint64_t layer, bool spreading,
+               std::vector<int32_t>& order, std::vector<Rotation>& rotations) {
+  std::iota(order.begin(), order.end(), 0);
+  const uint64_t high = stream << 8 | layer;
+  for (uint64_t left = order.size(); left > 1; --left) {  // Fisher and Yates
+    const Random4 random = philox(seed, high, left);
+    std::swap(order[left - 1], order[random.x * left >> 32]);
+  }
+  for (uint64_t i = 0; i + 1 < order.size(); i += 2) {
+    const Random4 random = philox(seed, high, i);
+    const double turn = spreading ? 0.125 : random.y / 4294967296.0;
+    const double angle = 2.0 * std::numbers::pi * turn;
+    rotations.push_back({order[i], order[i + 1], static_cast<float>(std::cos(angle)),
+                         static_cast<float>(std::sin(angle))});
+  }
+}
+
+std::vector<Rotation> walk(uint64_t seed, uint64_t stream, int64_t n) {
+  std::vector<Rotation> rotations;
+  std::vector<int32_t> order(static_cast<size_t>(n));
+  const int spreading = std::bit_width(static_cast<uint64_t>(n - 1));
+  rotations.reserve(static_cast<size_t>(n / 2 * (spreading + kMixing)));
+  for (int layer = 0; layer < spreading + kMixing; ++layer)
+    add_layer(seed, stream, static_cast<uint64_t>(layer), layer < spreading, order, rotations);
+  return rotations;
+}
+
+// panel (n, kPanel)
+void turn(const std::vector<Rotation>& rotations, float* panel) {
+  for (const Rotation& r : rotations) {
+    float* const x = panel + int64_t{kPanel} * r.first;
+    float* const y = panel + int64_t{kPanel} * r.second;
+#pragma omp simd
+    for (int c = 0; c < kPanel; ++c) {
+      const float a = x[c], b = y[c];
+      x[c] = r.cosine * a + r.sine * b;
+      y[c] = r.cosine * b - r.sine * a;
+    }
+  }
+}
+
+}  // namespace
+
+void random_orthogonal(uint64_t seed, uint64_t stream, int64_t rows, int64_t columns, float* w) {
+  const int64_t n = std::max(rows, columns), vectors = std::min(rows, columns);
+  const std::vector<Rotation> rotations = walk(seed, stream, n);
+#pragma omp parallel
+  {
+    std::vector<float> panel(static_cast<size_t>(n * kPanel));
+#pragma omp for schedule(static)
+    for (int64_t first = 0; first < vectors; first += kPanel) {
+      const int64_t width = std::min<int64_t>(kPanel, vectors - first);
+      std::fill(panel.begin(), panel.end(), 0.0f);
+      for (int64_t c = 0; c < width; ++c) panel[(first + c) * kPanel + c] = 1.0f;
+      turn(rotations, panel.data());
+      for (int64_t i = 0; i < n; ++i)
+        for (int64_t c = 0; c < width; ++c)
+          w[rows >= columns ? i * columns + first + c : (first + c) * columns + i] =
+              panel[i * kPanel + c];
+    }
+  }
+}
+
+}  // namespace ab
