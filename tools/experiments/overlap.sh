@@ -3,8 +3,7 @@
 # one rank each (tools/cluster/run), once with free links and once with links so slow that a step's
 # bytes take half as long as its backward pass, which is taken as two thirds of the free step (a
 # backward pass has twice the operations of a forward pass).
-#   hidden = 1 - (comm_wait_s - that of the free links) / (bytes of a host and step / rate)
-# With free links ranks that share cores wait for one another's computing, not for the network.
+#   hidden = 1 - comm_wait_s / (bytes of a host and step / rate)
 # Usage: tools/experiments/overlap.sh [key=value ...]     settings laid over the config
 # Environment: AB_MODEL (mini-vit), AB_BATCH (32 images a rank), AB_HOSTS (4), AB_STEPS (12),
 #   AB_BIN (build/release/bin), AB_OUT (a temporary folder)
@@ -51,7 +50,7 @@ echo "| model | hosts x batch | sent by a host and step | free step (wait) | lin
 echo "|---|---|---|---|---|---|---|---|---|"
 awk -v m="$model" -v h="$hosts x $batch" -v b="$bytes" -v s="$step" -v w="$wait" -v r="$rate" \
   -v s1="$(median limited step_s)" -v w1="$(median limited comm_wait_s)" 'BEGIN {
-    way = 8 * b / r / 1e6; hidden = 1 - (w1 - w) / way
+    way = 8 * b / r / 1e6; hidden = 1 - w1 / way
     verdict = (hidden >= 0.7) ? "reached" : "missed"
     printf "| %s | %s | %.1f MB | %.3f s (%.3f s) | %d Mbit/s | %.3f s (%.3f s) | %.3f s | %.0f %% | %s |\n",
       m, h, b / 1e6, s, w, r, s1, w1, way, 100 * hidden, verdict }'
