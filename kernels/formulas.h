@@ -2,8 +2,8 @@
 // distribution's tail, GELU. Branch-free, so that host loops over them vectorise without fast-math;
 // a NaN comes out as a NaN. Coefficients: minimax fits of relative error, made for this file.
 // Largest errors over a sweep against double (tests/kernels/formulas_test.cpp):
-//   exp_float and exp_down 1.1 ulp, log_float 0.9 ulp; gelu 8e-8 (1 + |x|) absolute and 1.4e-3 of
-//   its value down to x = -8; gelu_slope 2.5e-7 absolute.
+//   exp_float and exp_down 1.1 ulp, log_float 0.9 ulp; Phi(-a) 6e-7 relative for a < 2, 2.5e-6 up
+//   to a = 10; gelu 8e-8 (1 + |x|) absolute, gelu_slope 2.5e-7 absolute.
 // Those named _short serve results that are rounded to bf16, to 2^-9 of their size:
 // gelu_short 3.2e-4 of its value up to |x| = 6.
 #pragma once
@@ -101,31 +101,47 @@ AB_FN float exp2_between(float y) {
   return p * float_of((bits_of(shifted) << 23) + 0x3f800000u);
 }
 
-// GELU(x) = x Phi(x), exact form (Hendrycks and Gimpel, 2016), from the tail Phi(-a) of a = |x|:
+// c0 + c1 a + ... + c7 a^7 in pairs of pairs: a third of the latency of Horner's chain, which is
+// what a short loop body waits for.
+AB_FN float polynomial7(float a, float c0, float c1, float c2, float c3, float c4, float c5,
+                        float c6, float c7) {
+  const float a2 = a * a;
+  const float low = (c3 * a + c2) * a2 + (c1 * a + c0), high = (c7 * a + c6) * a2 + (c5 * a + c4);
+  return high * (a2 * a2) + low;
+}
+
+// The part of |x| that a normal tail depends on. At the end 2^-127 is 0 in exp_between, as
+// Phi(-13.27) = 2e-40 may be, and infinity does not meet that zero.
+AB_FN float tail_argument(float x) {
+  const float a = fabsf(x);
+  return a > 13.27f ? 13.27f : a;
+}
+
+// R(a) = Phi(-a) exp(a^2 / 2) for a >= 0, as a polynomial in t = 1 / (1 + 0.3 a): smooth, so that
+// small tails keep their relative precision, which 1 + erf(x / sqrt 2) would lose.
+AB_FN float tail_ratio(float a) {
+  const float t = 1.0f / (1.0f + 0.3f * a);
+  return polynomial7(t, 0.119484203f, 0.121945295f, 0.0945857446f, 0.142765531f, -0.0768399892f,
+                     0.228952017f, -0.169307548f, 0.0384074039f) *
+             t +
+         7.37266386e-6f;
+}
+
+// Phi(-a), the normal distribution's tail, for 0 <= a <= 13.27.
+AB_FN float normal_tail(float a) {
+  return exp_between(-0.5f * a * a) * tail_ratio(a);
+}
+
+// GELU(x) = x Phi(x), exact form (Hendrycks and Gimpel, 2016), from the tail alone:
 //   x Phi(x) = max(x, 0) - a Phi(-a)
 //   Phi + x phi = q or, for x > 0, 1 - q with q = Phi(-a) - a phi(a)
-// log2 Phi(-a) is nearly a parabola and q exp(a^2 / 2) is smooth: a polynomial in even and odd
-// powers and a power of two each, no division. The argument ends where that power is 0, as Phi(-13)
-// = 6e-39 may be.
-
-// |x|, at most `most`. Compared as integers, which costs no mask: a NaN becomes `most`, and has to
-// enter the result in another way.
-AB_FN float magnitude(float x, float most) {
-  const uint32_t bits = bits_of(x) & 0x7fffffffu, limit = bits_of(most);
-  return float_of(bits < limit ? bits : limit);
-}
 AB_FN float gelu(float x) {
-  const float a = magnitude(x, 13.0f), a2 = a * a;
-  const float even = horner(a2, -0.999999881f, -0.459159225f, 0.00727097271f, -0.000135899725f,
-                            -3.66116774e-6f, -4.27684199e-9f);
-  const float odd =
-      horner(a2, -1.15111113f, -0.0526441224f, -0.000283690897f, 3.36772391e-5f, 1.97907895e-7f);
-  return (x < 0.0f ? 0.0f : x) - a * exp2_between(odd * a + even);
+  const float a = tail_argument(x);
+  return (x < 0.0f ? 0.0f : x) - a * normal_tail(a);
 }
+// q exp(a^2 / 2) is smooth: a polynomial in even and odd powers, no division.
 AB_FN float gelu_slope(float x) {
-  float a = fabsf(x);
-  a = a > 13.27f ? 13.27f : a;
-  const float a2 = a * a;
+  const float a = tail_argument(x), a2 = a * a;
   const float even = horner(a2, 0.499999982f, 0.249970664f, 0.0618947556f, 0.00895925472f,
                             0.000553308133f, 7.39908184e-6f);
   const float odd = horner(a2, -0.79788275f, -0.132795257f, -0.0254256432f, -0.00256301291f,
@@ -164,8 +180,14 @@ AB_FN float exp_of(float x, float scale = 1.0f) {
   }
 }
 
-// log2 Phi(-a) to fewer digits: Phi(-a) within 2e-4 up to a = 6, 2e-3 beyond. At 12.5 2^y is still
-// a normal number.
+// |x|, at most `most`. Compared as integers, which costs no mask: a NaN becomes `most`, and has to
+// enter the result in another way.
+AB_FN float magnitude(float x, float most) {
+  const uint32_t bits = bits_of(x) & 0x7fffffffu, limit = bits_of(most);
+  return float_of(bits < limit ? bits : limit);
+}
+// log2 Phi(-a) is nearly a parabola: Phi(-a) within 2e-4 up to a = 6, 2e-3 beyond. At 12.5 2^y is
+// still a normal number.
 AB_FN float gelu_short(float x) {
   const float a = magnitude(x, 12.5f), a2 = a * a;
   const float even = horner(a2, -1.00027597f, -0.465468824f, 0.00655323314f, 2.70321452e-5f);
