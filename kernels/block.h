@@ -23,8 +23,7 @@ AB_FN void fetch(const T* from, int64_t n) {
 
 // Nothing to ask for.
 struct NoFetch {
-  template <class... Where>
-  AB_FN void operator()(Where...) const {}
+  AB_FN void operator()(int64_t, int, int) const {}
 };
 
 class Block {
@@ -61,12 +60,11 @@ class Block {
   }
 
   // Sum of f(i) over [0, n), known to every thread of the block. f has no effect: the host
-  // may call it twice for an i. ahead(i, count): called in between, fetches what is needed next.
-  template <class F, class Ahead = NoFetch>
-  AB_FN float sum(int64_t n, F f, Ahead ahead = {}) const {
+  // may call it twice for an i.
+  template <class F>
+  AB_FN float sum(int64_t n, F f) const {
     float total = 0.0f;
 #if defined(__CUDA_ARCH__)
-    (void)ahead;
     for (int64_t i = threadIdx.x; i < n; i += blockDim.x) total += f(i);
     return fold(total, 0.0f, [](float a, float b) { return a + b; });
 #else
@@ -78,7 +76,6 @@ class Block {
     float lane[kLanes] = {};
     int64_t i = 0;
     for (; i + kLanes <= n; i += kLanes) {
-      ahead(i, kLanes);
 #pragma omp simd
       for (int l = 0; l < kLanes; ++l) lane[l] += f(i + l);
     }

@@ -26,10 +26,10 @@ struct Forward {
     const T* group = logits + first * cols;
     float top[kGroup], total[kGroup], below[kGroup];
     for (int r = 0; r < count; ++r) top[r] = row_max(block, cols, group + r * cols);
+    fetch(group + kGroup * cols, kGroup * cols);
     for (int r = 0; r < count; ++r)
-      total[r] = row_sum(
-          block, cols, group + r * cols, [t = top[r]](float x) { return exp_of<T>(x - t); },
-          [next = group + (kGroup + r) * cols](int64_t i, int count) { fetch(next + i, count); });
+      total[r] = row_sum(block, cols, group + r * cols,
+                         [t = top[r]](float x) { return exp_of<T>(x - t); });
     for (int r = 0; r < count; ++r)
       below[r] = smoothing == 0.0f ? 0.0f
                                    : row_sum(block, cols, group + r * cols,

@@ -83,21 +83,18 @@ AB_FN float row_max(const Block& block, int64_t n, const T* x) {
 #endif
   return block.max(n, -INFINITY, [=](int64_t i) { return load(x[i]); });
 }
-// ahead(i, count): called in between, for elements i to i + count - 1.
-template <class T, class F, class Ahead = NoFetch>
-AB_FN float row_sum(const Block& block, int64_t n, const T* x, F f, Ahead ahead = {}) {
+template <class T, class F>
+AB_FN float row_sum(const Block& block, int64_t n, const T* x, F f) {
 #if !defined(__CUDA_ARCH__)
   if constexpr (sizeof(T) == 2) {
     const float odd = n % 2 ? f(load(x[n - 1])) : 0.0f;
-    const auto pair = [=](int64_t i) {
+    return odd + block.sum(n / 2, [=](int64_t i) {
       const HalfPair p = load_pair(x + 2 * i);
       return f(p.low) + f(p.high);
-    };
-    return odd + block.sum(n / 2, pair, [=](int64_t i, int count) { ahead(2 * i, 2 * count); });
+    });
   }
 #endif
-  return block.sum(
-      n, [=](int64_t i) { return f(load(x[i])); }, ahead);
+  return block.sum(n, [=](int64_t i) { return f(load(x[i])); });
 }
 
 // A row of values in scratch, as floats, filled up to whole strips. On the host a strip of bf16
