@@ -1,46 +1,15 @@
-// The order of an epoch: Fisher-Yates on Philox numbers (R. Durstenfeld, "Algorithm 235", CACM 7,
-// 1964).
-//   for i = n-1 ... 1: swap p[i] with p[j], j uniform in [0, i]
-// Draw number d of the epoch is the (d mod 2)-th 64-bit half of Philox(seed, order stream + epoch,
-// d/2), its first word in the lower bits. Unbiased: draws below 2^64 mod (i+1) are thrown away,
-// which leaves every remainder equally many draws.
+// The order of an epoch, what stands in for an image, and how many steps an epoch has.
 #include "data/order.h"
 
-#include <algorithm>
-#include <numeric>
 #include <string>
-#include <utility>
 
 #include "data/loader.h"
 #include "engine/error.h"
+#include "engine/random_permutation.h"
 #include "kernels/philox.h"
 
 namespace ab {
-
 namespace {
-
-class Draws {
- public:
-  Draws(uint64_t seed, uint64_t stream) : seed_(seed), stream_(stream) {}
-
-  // Uniform in [0, bound).
-  uint64_t below(uint64_t bound) {
-    const uint64_t surplus = (0 - bound) % bound;  // 2^64 mod bound
-    uint64_t draw = next();
-    while (draw < surplus) draw = next();
-    return draw % bound;
-  }
-
- private:
-  uint64_t next() {
-    if (drawn_ % 2 == 0) words_ = philox(seed_, stream_, drawn_ / 2);
-    return drawn_++ % 2 == 0 ? uint64_t{words_.y} << 32 | words_.x
-                             : uint64_t{words_.w} << 32 | words_.z;
-  }
-
-  uint64_t seed_, stream_, drawn_ = 0;
-  Random4 words_{};
-};
 
 constexpr int64_t kMaxLocalBatch = 1 << 20;
 
@@ -56,11 +25,7 @@ std::string remedy(int64_t images, int64_t local, int world) {
 }  // namespace
 
 std::vector<int64_t> epoch_order(int64_t images, uint64_t seed, int64_t epoch) {
-  std::vector<int64_t> order(static_cast<size_t>(images));
-  std::iota(order.begin(), order.end(), int64_t{0});
-  Draws draws(seed, kOrderStream + static_cast<uint64_t>(epoch));
-  for (size_t i = order.size(); i-- > 1;) std::swap(order[i], order[draws.below(i + 1)]);
-  return order;
+  return random_permutation(images, seed, kOrderStream + static_cast<uint64_t>(epoch));
 }
 
 // A remainder of 64 random bits: its bias is below images / 2^64.

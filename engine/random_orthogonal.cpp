@@ -4,10 +4,9 @@
 #include <bit>
 #include <cmath>
 #include <numbers>
-#include <numeric>
-#include <utility>
 #include <vector>
 
+#include "engine/random_permutation.h"
 #include "kernels/philox.h"
 
 namespace ab {
@@ -21,31 +20,25 @@ struct Rotation {
   float cosine, sine;
 };
 
-// The rotations of a layer, no row twice; of an odd number of rows one sits out.
-void add_layer(uint64_t seed, uint64_t stream, uint64_t layer, bool spreading,
-               std::vector<int32_t>& order, std::vector<Rotation>& rotations) {
-  std::iota(order.begin(), order.end(), 0);
-  const uint64_t high = stream << 8 | layer;
-  for (uint64_t left = order.size(); left > 1; --left) {  // Fisher and Yates
-    const Random4 random = philox(seed, high, left);
-    std::swap(order[left - 1], order[random.x * left >> 32]);
-  }
-  for (uint64_t i = 0; i + 1 < order.size(); i += 2) {
-    const Random4 random = philox(seed, high, i);
-    const double turn = spreading ? 0.125 : random.y / 4294967296.0;
-    const double angle = 2.0 * std::numbers::pi * turn;
-    rotations.push_back({order[i], order[i + 1], static_cast<float>(std::cos(angle)),
-                         static_cast<float>(std::sin(angle))});
+// The rotations of a layer, no row twice; of an odd number of rows one sits out. Angles take
+// Philox's numbers behind those of the permutation.
+void add_layer(uint64_t seed, uint64_t stream, int64_t n, bool spreading,
+               std::vector<Rotation>& rotations) {
+  const std::vector<int64_t> order = random_permutation(n, seed, stream);
+  for (int64_t i = 0; i + 1 < n; i += 2) {
+    const Random4 random = philox(seed, stream, static_cast<uint64_t>(n + i));
+    const double angle = 2.0 * std::numbers::pi * (spreading ? 0.125 : random.x / 4294967296.0);
+    rotations.push_back({static_cast<int32_t>(order[i]), static_cast<int32_t>(order[i + 1]),
+                         static_cast<float>(std::cos(angle)), static_cast<float>(std::sin(angle))});
   }
 }
 
 std::vector<Rotation> walk(uint64_t seed, uint64_t stream, int64_t n) {
   std::vector<Rotation> rotations;
-  std::vector<int32_t> order(static_cast<size_t>(n));
   const int spreading = std::bit_width(static_cast<uint64_t>(n - 1));
   rotations.reserve(static_cast<size_t>(n / 2 * (spreading + kMixing)));
   for (int layer = 0; layer < spreading + kMixing; ++layer)
-    add_layer(seed, stream, static_cast<uint64_t>(layer), layer < spreading, order, rotations);
+    add_layer(seed, stream << 8 | static_cast<uint64_t>(layer), n, layer < spreading, rotations);
   return rotations;
 }
 
