@@ -1,5 +1,5 @@
 // Seam: 2-D convolution, NHWC activations, filters (out, kernel_h, kernel_w, in).
-//   host: oneDNN.   cuda: cuDNN's graph API.
+//   host: oneDNN's convolutions and products.   cuda: cuDNN's graph API.
 //   y[n,p,q,o] = bias[o] + sum over r,s,i of x[n, p*stride+r-padding, q*stride+s-padding, i]
 //   w[o,r,s,i]
 #pragma once

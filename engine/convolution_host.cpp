@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "engine/convolution_host_winograd.h"
 #include "engine/gemm.h"
 #include "kernels/cast.h"
 
@@ -104,7 +105,9 @@ void HostConvolution::backward_filter(Stream stream, Arena& arena, const Convolu
                                       DType dtype, DevicePtr x, DevicePtr dy, DevicePtr dw) {
   const int64_t places = shape.batch * shape.out_height() * shape.out_width();
   const int64_t inputs = shape.kernel_h * shape.kernel_w * shape.in_channels;
-  const bool dense = covers_map(shape), gathers = !avx512_ && !dense && filter_is_gathered(shape);
+  const bool dense = covers_map(shape);
+  const bool gathers =
+      !avx512_ && !dense && !is_winograd(shape, Pass::kFilter) && filter_is_gathered(shape);
   Tensor patches;
   if (gathers) {
     patches = Tensor(arena, {places, inputs}, dtype);
@@ -171,10 +174,30 @@ void HostConvolution::run_widened(Stream stream, Arena& arena, const Request& re
   if (!filter) cast(stream, counts[2], floats[2], DType::kFloat32, addresses[2], DType::kBFloat16);
 }
 
+void HostConvolution::run_winograd(Arena& arena, const Request& request,
+                                   const std::array<DevicePtr, 3>& addresses, DevicePtr bias) {
+  const host::Winograd winograd(request.shape);
+  const int64_t floats =
+      request.pass == Pass::kFilter ? winograd.filter_scratch() : winograd.product_scratch();
+  const Tensor memory(arena, {floats}, DType::kFloat32);
+  if (dry_) return;
+  const auto* a = addresses[0].as<const float>();
+  const auto* b = addresses[1].as<const float>();
+  auto* const to = addresses[2].as<float>();
+  auto* const scratch = memory.data().as<float>();
+  const bool fine = request.pass == Pass::kForward
+                        ? winograd.forward(a, b, bias.as<const float>(), request.relu, to, scratch)
+                    : request.pass == Pass::kData ? winograd.backward_data(a, b, to, scratch)
+                                                  : winograd.backward_filter(a, b, to, scratch);
+  if (!fine) throw DeviceError("oneDNN " + text_of(request) + ": sgemm failed");
+}
+
 void HostConvolution::run(Stream stream, Arena& arena, const Request& request,
                           const std::array<DevicePtr, 3>& addresses, DevicePtr bias) {
   if (request.dtype == DType::kBFloat16 && !avx512_)
     return run_widened(stream, arena, request, addresses, bias);
+  if (is_winograd(request.shape, request.pass))
+    return run_winograd(arena, request, addresses, bias);
   Plan& plan = this->plan(request);
   const auto memory = [&](size_t bytes) {
     return bytes > 0 ? Tensor(arena, {static_cast<int64_t>(bytes)}, DType::kUint8) : Tensor();

@@ -47,6 +47,7 @@ class HostConvolution : public Convolution {
   static bool covers_map(const ConvolutionShape& shape);
   bool data_is_forward(const ConvolutionShape& shape) const;
   bool filter_is_product(const ConvolutionShape& shape, DType dtype) const;
+  bool is_winograd(const ConvolutionShape& shape, Pass pass) const;
   bool prefers_blocked(const Request& request) const;
   static std::string text_of(const Request& request);
   Plan& plan(const Request& request);
@@ -61,6 +62,9 @@ class HostConvolution : public Convolution {
            const std::array<DevicePtr, 3>& addresses, DevicePtr bias);
   void run_widened(Stream stream, Arena& arena, const Request& request,
                    const std::array<DevicePtr, 3>& addresses, DevicePtr bias);
+
+  void run_winograd(Arena& arena, const Request& request, const std::array<DevicePtr, 3>& addresses,
+                    DevicePtr bias);
 
   Device& device_;
   const bool dry_;

@@ -5,9 +5,13 @@
 //   batches. A kernel that covers its map runs as a matmul with bias and ReLU. The gradient for x
 //   of a convolution without stride is itself a convolution, of dy with the filter turned about,
 //     dx[n,h,w,i] = sum over r,s,o of dy[n, h+p-r, w+p-s, o] w[o,r,s,i],
-//   and with AVX-512 oneDNN's forward primitives are faster than its backward ones.
+//   and with AVX-512 oneDNN's forward primitives are faster than its backward ones. 3 x 3 filters
+//   take fewer products where is_winograd holds, and no primitive.
 // Figures are GF/s with oneDNN 2.6 on two threads, of CPUs with and without AVX-512.
+#include <algorithm>
+
 #include "engine/convolution_host.h"
+#include "engine/convolution_host_winograd.h"
 
 namespace ab {
 
@@ -36,6 +40,21 @@ bool HostConvolution::filter_is_product(const ConvolutionShape& s, DType dtype) 
   const int64_t places = s.batch * s.height * s.width;
   if (dtype == DType::kBFloat16) return places <= 1024;
   return places >= 8192 && s.in_channels * s.out_channels >= 16384;
+}
+
+// Not measured with AVX-512. Without it, forward, data and filter, oneDNN's convolution against
+// this: (16, 56, 56, 64) 185 : 315, 180 : 319, 111 : 314; (16, 7, 7, 512) 161 : 276, 190 : 295, 184
+// : 292; (128, 16, 16, 32) 178 : 229, 198 : 240, 150 : 246; with 16 channels 149 : 136, 180 : 139,
+// 152 : 143. Tiles that reach over the map's edge cost as much as others; at most 4/5 of the direct
+// products. A tap of few places (corners see one of a 2 x 2 map) would take over the rounding of
+// its tile's.
+bool HostConvolution::is_winograd(const ConvolutionShape& s, Pass pass) const {
+  if (avx512_ || !host::Winograd::applies(s) || std::min(s.in_channels, s.out_channels) < 32)
+    return false;
+  const int64_t places = s.out_height() * s.out_width();
+  const int64_t tiles = (s.out_height() + 1) / 2 * ((s.out_width() + 1) / 2);
+  if (5 * 16 * tiles > 4 * 9 * places) return false;
+  return pass != Pass::kFilter || s.batch * places >= 64;
 }
 
 // Plain against blocked with reorders, with AVX-512 and 3 x 3 filters:

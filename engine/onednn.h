@@ -36,6 +36,21 @@ inline int threads() {
 #endif
 }
 
+inline int thread() {
+#if defined(_OPENMP)
+  return omp_get_thread_num();
+#else
+  return 0;
+#endif
+}
+
+// c = alpha op(a) op(b) + beta c, row-major; within a parallel region on the calling thread alone.
+inline bool sgemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float* a,
+                  int64_t lda, const float* b, int64_t ldb, float beta, float* c, int64_t ldc) {
+  return dnnl_sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, alpha, a, lda, b, ldb, beta, c, ldc) ==
+         dnnl_success;
+}
+
 // A primitive's arguments as numbers; the number of threads is always one of them, because a
 // primitive splits its work when it is made.
 template <size_t N>

@@ -174,6 +174,18 @@ TEST_CASE("convolution: plain maps agree with float64", "[convolution]") {
   check_all({2, 5, 5, 7, 11, 5, 3, 1, 2});
 }
 
+TEST_CASE("convolution: 3 x 3 filters over many channels agree with float64", "[convolution]") {
+  // Tiles of 2 x 2 places on the host (Winograd): odd and even maps, all paddings, channels that
+  // are a multiple of eight or not, more tiles than a thread takes at once.
+  for (const int64_t padding : {0, 1, 2}) check_all({2, 7, 6, 40, 32, 3, 3, 1, padding});
+  check_all({3, 2, 5, 32, 48, 3, 3, 1, 1});
+  check_all({2, 3, 3, 32, 32, 3, 3, 1, 1});
+  check_all({2, 5, 8, 36, 40, 3, 3, 1, 1});
+  check_all({5, 16, 17, 32, 32, 3, 3, 1, 1});
+  check_all({1, 4, 4, 520, 32, 3, 3, 1, 1});
+  check_all({1, 3, 5, 32, 40, 3, 3, 1, 0});
+}
+
 TEST_CASE("convolution: small maps and covered maps agree with float64", "[convolution]") {
   check_all({3, 4, 4, 32, 16, 3, 3, 1, 1});
   check_all({2, 2, 2, 64, 48, 3, 3, 1, 1});

@@ -1,0 +1,62 @@
+// The transforms of convolution_host_winograd.h along one axis and along both, on vectors of
+// channels.
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace ab::host {
+
+using Lanes = float __attribute__((vector_size(32)));
+constexpr int64_t kLanes = 8;
+
+inline Lanes load(const float* from) {
+  Lanes value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+inline void store(float* to, Lanes value) {
+  std::memcpy(to, &value, sizeof value);
+}
+
+// A transform along one axis of a tile, applied to rows and then to columns.
+template <size_t kOut, size_t kIn, class Rule>
+std::array<Lanes, kOut * kOut> both_axes(const std::array<Lanes, kIn * kIn>& tile, Rule rule) {
+  std::array<Lanes, kOut * kIn> half;
+  for (size_t c = 0; c < kIn; ++c) {
+    std::array<Lanes, kIn> column;
+    for (size_t r = 0; r < kIn; ++r) column[r] = tile[r * kIn + c];
+    const std::array<Lanes, kOut> to = rule(column);
+    for (size_t r = 0; r < kOut; ++r) half[r * kIn + c] = to[r];
+  }
+  std::array<Lanes, kOut * kOut> whole;
+  for (size_t r = 0; r < kOut; ++r) {
+    std::array<Lanes, kIn> row;
+    for (size_t c = 0; c < kIn; ++c) row[c] = half[r * kIn + c];
+    const std::array<Lanes, kOut> to = rule(row);
+    for (size_t c = 0; c < kOut; ++c) whole[r * kOut + c] = to[c];
+  }
+  return whole;
+}
+
+// B^T, A^T, A, G and G^T of the header.
+inline std::array<Lanes, 4> input_rule(const std::array<Lanes, 4>& d) {
+  return {d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]};
+}
+inline std::array<Lanes, 2> output_rule(const std::array<Lanes, 4>& m) {
+  return {m[0] + m[1] + m[2], m[1] - m[2] - m[3]};
+}
+inline std::array<Lanes, 4> output_gradient_rule(const std::array<Lanes, 2>& y) {
+  return {y[0], y[0] + y[1], y[0] - y[1], -y[1]};
+}
+inline std::array<Lanes, 4> filter_rule(const std::array<Lanes, 3>& g) {
+  const Lanes ends = 0.5f * (g[0] + g[2]), middle = 0.5f * g[1];
+  return {g[0], ends + middle, ends - middle, g[2]};
+}
+inline std::array<Lanes, 3> filter_gradient_rule(const std::array<Lanes, 4>& u) {
+  const Lanes sum = 0.5f * (u[1] + u[2]), difference = 0.5f * (u[1] - u[2]);
+  return {u[0] + sum, difference, sum + u[3]};
+}
+
+}  // namespace ab::host
