@@ -125,6 +125,16 @@ TEST_CASE("gemm: shapes that take the primitive", "[gemm]") {
   CHECK(check({257, 19, 521, true, false, 3.0f, 0.0f, DType::kFloat32, DType::kFloat32, 5}) <= 1.0);
 }
 
+TEST_CASE("gemm: rows of B a multiple of two kilobytes apart", "[gemm]") {
+  for (const float beta : {0.0f, 1.0f}) {
+    CHECK(check({33, 512, 40, false, false, 1.0f, beta}) <= 1.0);
+    CHECK(check({32, 500, 9, false, false, 0.5f, beta, DType::kFloat32, DType::kFloat32, 12}) <=
+          1.0);
+  }
+  CHECK(check({40, 512, 3, false, false, 1.0f, 0.0f, DType::kFloat32, DType::kFloat32, 0, 1, 1,
+               true}) <= 1.0);
+}
+
 TEST_CASE("gemm: bf16 into bf16 and fp32", "[gemm]") {
   for (const DType result : {DType::kBFloat16, DType::kFloat32})
     for (const bool ta : {false, true})
