@@ -170,7 +170,8 @@ class MpiCommunicator : public Communicator {
       const char* mine = static_cast<const char*>(call.mine);
       if (own != mine) std::copy(mine, mine + bytes, own);
     }
-    auto job = std::make_shared<RingJob>(call, comm_, rank(), size(),
+    const bool far = std::ranges::count(nodes(), nodes().front()) < size();
+    auto job = std::make_shared<RingJob>(call, comm_, rank(), size(), far,
                                          tag_of(std::to_string(started_++) + text), who(),
                                          what(text), *process_->watch);
     try {

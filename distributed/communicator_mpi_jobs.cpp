@@ -61,13 +61,14 @@ NodeMap find_nodes(MPI_Comm world, int rank, int size) {
   return {nodes, share_of_cores(masks, static_cast<size_t>(place))};
 }
 
-RingJob::RingJob(const CollectiveCall& call, MPI_Comm comm, int rank, int size, int tag,
+RingJob::RingJob(const CollectiveCall& call, MPI_Comm comm, int rank, int size, bool far, int tag,
                  std::string who, std::string what, RankWatch& watch)
     : call_(call),
       comm_(comm),
       tag_(tag),
       left_((rank + size - 1) % size),
       right_((rank + 1) % size),
+      window_(far ? kFar : kNear),
       who_(std::move(who)),
       what_(std::move(what)),
       watch_(watch),
@@ -75,7 +76,6 @@ RingJob::RingJob(const CollectiveCall& call, MPI_Comm comm, int rank, int size, 
                       kSegmentBytes)) {
   for (const RingSegment& s : plan_.arrivals)
     if (s.sum) stride_ = std::max(stride_, s.bytes);
-  staging_.resize(static_cast<size_t>(stride_ * kWindow));
 }
 
 bool RingJob::finished() const {
@@ -83,25 +83,32 @@ bool RingJob::finished() const {
 }
 
 bool RingJob::advance() {
-  if (!std::exchange(begun_, true)) watch_.begin(what_);
+  if (!std::exchange(begun_, true)) {
+    watch_.begin(what_);
+    const int64_t slots = std::min(window_, count(plan_.arrivals));
+    staging_ = std::make_unique_for_overwrite<char[]>(static_cast<size_t>(stride_ * slots));
+  }
   const bool moved = move();
-  if (finished()) watch_.end();
+  if (finished()) {
+    watch_.end();
+    staging_.reset();
+  }
   return moved;
 }
 
 bool RingJob::move() {
   bool moved = false;
-  while (expected_ < count(plan_.arrivals) && expected_ - taken_ < kWindow &&
+  while (expected_ < count(plan_.arrivals) && expected_ - taken_ < window_ &&
          plan_.arrivals[expected_].needs <= sent_) {
     expect(plan_.arrivals[expected_]);
     moved = true;
   }
   while (taken_ < expected_ && take(plan_.arrivals[taken_])) moved = true;
-  while (posted_ < count(plan_.sends) && posted_ - sent_ < kWindow &&
+  while (posted_ < count(plan_.sends) && posted_ - sent_ < window_ &&
          plan_.sends[posted_].needs <= taken_) {
     const RingSegment& s = plan_.sends[posted_];
     AB_MPI(MPI_Isend(at(s), static_cast<int>(s.bytes), MPI_BYTE, right_, tag_, comm_,
-                     &outgoing_[posted_ % kWindow]));
+                     &outgoing_[posted_ % window_]));
     ++posted_;
     moved = true;
   }
@@ -115,7 +122,7 @@ void RingJob::give_up() {
   constexpr std::chrono::milliseconds kPatience{500};
   const auto begin = std::chrono::steady_clock::now();
   for (; taken_ < expected_; ++taken_) {
-    MPI_Request& request = incoming_[taken_ % kWindow];
+    MPI_Request& request = incoming_[taken_ % window_];
     if (request == MPI_REQUEST_NULL) continue;
     MPI_Cancel(&request);
     int ended = 0;
@@ -127,14 +134,14 @@ void RingJob::give_up() {
 
 bool RingJob::oldest_has_left() {
   int left = 0;
-  AB_MPI(MPI_Test(&outgoing_[sent_ % kWindow], &left, MPI_STATUS_IGNORE));
+  AB_MPI(MPI_Test(&outgoing_[sent_ % window_], &left, MPI_STATUS_IGNORE));
   if (left) ++sent_;
   return left != 0;
 }
 
 void RingJob::expect(const RingSegment& s) {
   AB_MPI(MPI_Irecv(s.sum ? slot(expected_) : at(s), static_cast<int>(s.bytes), MPI_BYTE, left_,
-                   MPI_ANY_TAG, comm_, &incoming_[expected_ % kWindow]));
+                   MPI_ANY_TAG, comm_, &incoming_[expected_ % window_]));
   ++expected_;
 }
 
@@ -142,7 +149,7 @@ void RingJob::expect(const RingSegment& s) {
 bool RingJob::take(const RingSegment& s) {
   int arrived = 0, bytes = 0;
   MPI_Status status;
-  const int code = MPI_Test(&incoming_[taken_ % kWindow], &arrived, &status);
+  const int code = MPI_Test(&incoming_[taken_ % window_], &arrived, &status);
   if (code == MPI_SUCCESS && !arrived) return false;
   if (code == MPI_SUCCESS) MPI_Get_count(&status, MPI_BYTE, &bytes);
   if (code != MPI_SUCCESS || status.MPI_TAG != tag_ || bytes != s.bytes)

@@ -4,6 +4,8 @@
 # bytes take half as long as its backward pass, which is taken as two thirds of the free step (a
 # backward pass has twice the operations of a forward pass).
 #   hidden = 1 - comm_wait_s / (bytes of a host and step / rate)
+# Packets are of 64 KiB, as a kernel hands them to a network card that cuts them up itself: one by one
+# at 1500 bytes, they would take the cores that compute more time than the links do.
 # Usage: tools/experiments/overlap.sh [key=value ...]     settings laid over the config
 # Environment: AB_MODEL (mini-vit), AB_BATCH (32 images a rank), AB_HOSTS (4), AB_STEPS (12),
 #   AB_BIN (build/release/bin), AB_OUT (a temporary folder)
@@ -27,7 +29,7 @@ run() {  # name cluster-options...
   local name=$1
   shift
   rm -rf "${out:?}/$name"
-  tools/cluster/run --hosts "$hosts" --ranks-per-host 1 --csv "$out/$name.csv" "$@" -- \
+  tools/cluster/run --hosts "$hosts" --ranks-per-host 1 --mtu 65535 --csv "$out/$name.csv" "$@" -- \
     abtrain train --config "$out/config.json" --method ddp "${settings[@]}" --out "$out/$name" \
     >"$out/$name.log" 2>&1 || { tail -n 5 "$out/$name.log" >&2; exit 1; }
 }
