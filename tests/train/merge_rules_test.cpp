@@ -1,6 +1,5 @@
 // What becomes of the factors at a merge, each rule against the same sums in double.
 #include <cmath>
-#include <functional>
 
 #include "tests/catch.h"
 #include "tests/train/rank_fixture.h"
@@ -55,28 +54,10 @@ Doubles noise(size_t size, int rank, int cycle) {
   return values;
 }
 
-// Ranks in groups of one; body(rank, border, trains A).
-void on_ranks(const Config& config, int ranks,
-              const std::function<void(Rank&, PhaseBorder&, int, bool)>& body) {
-  run_local_ranks(ranks, ranks, [&](Communicator& threads) {
-    Rank rank(config, ranks, threads.rank());
-    const auto gpu_world = device_world(threads, *rank.device);
-    Communicator& world = gpu_world ? *gpu_world : threads;
-    const auto group = world.split(world.rank(), "group");
-    const bool trains_a = world.rank() < ranks / 2;
-    PhaseBorder border(config, rank.replica, world, {group.get(), world.rank(), ranks, trains_a});
-    body(rank, border, world.rank(), trains_a);
-  });
-}
-
 void change(Rank& rank, const Parameter& factor, const Doubles& by) {
   std::vector<float> values = rank.read(factor.value);
   for (size_t i = 0; i < values.size(); ++i) values[i] += static_cast<float>(by[i]);
   rank.write(factor.value, values);
-}
-
-void expect(bool holds, const std::string& what) {  // Catch's macros belong to the main thread
-  if (!holds) throw std::logic_error(what);
 }
 
 // A or B after averaging `learned`-wise over the half that trained it, ranks [first, last).
@@ -204,29 +185,6 @@ TEST_CASE("the outer optimiser: lr 1 without momentum changes nothing, momentum 
   });
 }
 
-TEST_CASE("a merged W goes on with the moments it had, or with none") {
-  const std::string moments = GENERATE("zero", "keep");
-  CAPTURE(moments);
-  const Config config =
-      tiny_config("vit", {"method=ab", "ab.group_size=1", "ab.moments=" + moments});
-  on_ranks(config, 2, [&](Rank& rank, PhaseBorder& border, int, bool) {
-    AdamW& adamw = rank.replica.adamw;
-    rank.batch.upload(batch_of(config, 1));
-    for (int64_t i = 0; i < 3; ++i) rank.step(i);
-    const Parameter& w = rank.replica.factorable[0]->dense();
-    const auto first = rank.read(adamw.first_moment(w)), second = rank.read(adamw.second_moment(w));
-    border.decompose(0);
-    for (int64_t i = 3; i < 5; ++i) rank.step(i);
-    border.merge();
-    const bool keeps = moments == "keep";
-    const std::vector<float> none(first.size(), 0.0f);
-    expect(first != none, "three steps left no moments");
-    expect(rank.read(adamw.first_moment(w)) == (keeps ? first : none), "first moments");
-    expect(rank.read(adamw.second_moment(w)) == (keeps ? second : none), "second moments");
-    expect(adamw.updates(w) == (keeps ? 3 : 0), "update count");
-  });
-}
-
 TEST_CASE("no rule sends a byte more than learned does") {
   const auto sent = [](const std::string& rule) {
     const Config config = tiny_config("vit", {"method=ab", rule});
@@ -236,4 +194,5 @@ TEST_CASE("no rule sends a byte more than learned does") {
   CHECK(sent("ab.merge=mean_of_products") == learned);
   CHECK(sent("ab.outer=nesterov") == learned);
   CHECK(sent("ab.moments=keep") == learned);
+  CHECK(sent("ab.moments=project") == learned);
 }

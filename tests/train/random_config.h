@@ -50,7 +50,7 @@ inline void add_ab_settings(Draws& draws, std::vector<std::string>& settings) {
   if (draws.number(0, 3) == 0) {  // goes with neither of the others
     add("ab.compat.moments", "true");
   } else {
-    add("ab.moments", draws.of({"zero", "keep"}));
+    add("ab.moments", draws.of({"zero", "keep", "project"}));
     add("ab.guard", draws.of({"false", "true"}));
   }
   add("ab.forward", draws.of({"auto", "dense", "thin"}));

@@ -1,7 +1,10 @@
 // One rank by hand: a replica, a batch that a test makes, and steps without a trainer.
 #pragma once
+#include <functional>
+
 #include "tests/device_under_test.h"
 #include "tests/train/run_fixture.h"
+#include "tools/train/phase_border.h"
 
 namespace ab {
 
@@ -48,5 +51,24 @@ struct Rank {
   Replica replica;
   DeviceBatch batch;
 };
+
+// Ranks in groups of one; body(rank, border, trains A).
+inline void on_ranks(const Config& config, int ranks,
+                     const std::function<void(Rank&, PhaseBorder&, int, bool)>& body) {
+  run_local_ranks(ranks, ranks, [&](Communicator& threads) {
+    Rank rank(config, ranks, threads.rank());
+    const auto gpu_world = device_world(threads, *rank.device);
+    Communicator& world = gpu_world ? *gpu_world : threads;
+    const auto group = world.split(world.rank(), "group");
+    const bool trains_a = world.rank() < ranks / 2;
+    PhaseBorder border(config, rank.replica, world, {group.get(), world.rank(), ranks, trains_a});
+    body(rank, border, world.rank(), trains_a);
+  });
+}
+
+inline void expect(bool holds,
+                   const std::string& what) {  // Catch's macros belong to the main thread
+  if (!holds) throw std::logic_error(what);
+}
 
 }  // namespace ab

@@ -60,6 +60,10 @@ late-long: ab.warmup_steps=60%;ab.ab_steps=10%;ab.moments=keep;ab.lr_rebound_ste
 late-groups-1: ab.warmup_steps=60%;ab.ab_steps=4%;ab.moments=keep;ab.lr_rebound_steps=10% of ab_steps;ab.sigma_cutoff=0.05;comm.reduce_dtype=bf16;ab.outer=nesterov;ab.outer_lr=1;ab.outer_momentum=0.5;ab.group_size=1
 late-70: ab.warmup_steps=70%;ab.ab_steps=4%;ab.moments=keep;ab.lr_rebound_steps=10% of ab_steps;ab.sigma_cutoff=0.05;comm.reduce_dtype=bf16;ab.outer=nesterov;ab.outer_lr=1;ab.outer_momentum=0.5;ab.group_size=1
 late-73: ab.warmup_steps=73%;ab.ab_steps=4%;ab.lr_rebound_steps=0;ab.rebound_steps=10% of ab_steps;ab.moments=keep;ab.sigma_cutoff=0.05;comm.reduce_dtype=bf16;ab.group_size=1;ab.outer=nesterov;ab.outer_lr=1;ab.outer_momentum=0.5
+late-project: ab.warmup_steps=73%;ab.ab_steps=4%;ab.rebound_steps=10% of ab_steps;ab.moments=project;ab.lr_rebound_steps=0;ab.sigma_cutoff=0.05;comm.reduce_dtype=bf16;ab.group_size=1
+even: ab.warmup_steps=20%;ab.ab_steps=4%;ab.rebound_steps=10%;ab.moments=keep;ab.lr_rebound_steps=0;ab.sigma_cutoff=0.05;comm.reduce_dtype=bf16;ab.group_size=1
+even-project: ab.warmup_steps=20%;ab.ab_steps=4%;ab.rebound_steps=10%;ab.moments=project;ab.lr_rebound_steps=0;ab.sigma_cutoff=0.05;comm.reduce_dtype=bf16;ab.group_size=1
+early: ab.warmup_steps=0;ab.ab_steps=20%;ab.rebound_steps=80%;ab.moments=keep;ab.lr_rebound_steps=0;ab.sigma_cutoff=0.05;comm.reduce_dtype=bf16;ab.group_size=1
 ROWS
 }
 settings_of() {  # name -> one setting a line

@@ -107,8 +107,9 @@ std::vector<Key> ab_keys() {
       make_key(AB_FIELD(ab.merge), words({"all", "learned", "mean_of_products"}),
                "average a factor over all ranks, or over those that trained it; mean_of_products: "
                "half of A trained times B as it began, plus half of A as it began times B trained"),
-      make_key(AB_FIELD(ab.moments), words({"zero", "keep"}),
-               "AdamW moments of a merged W: a fresh start, or those it had before the cycle"),
+      make_key(AB_FIELD(ab.moments), words({"zero", "keep", "project"}),
+               "AdamW moments of a merged W: a fresh start, or those it had before the cycle; "
+               "project: so, and a trained factor begins with what they imply for it"),
       make_key(AB_FIELD(ab.outer), words({"none", "nesterov"}),
                "nesterov: SGD with Nesterov momentum takes what a cycle changed as its gradient"),
       make_key(AB_FIELD(ab.outer_lr), above_zero(), "learning rate of ab.outer"),

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/gemm.h"
+
 namespace ab {
 namespace {
 
@@ -52,6 +54,41 @@ void MomentStash::restore(Replica& replica, const FactoredWeight& weight) {
     put(moments.second, replica.adamw.second_moment(*p));
     replica.adamw.updates(*p) = moments.updates;
   }
+}
+
+void MomentStash::project(Replica& replica, const FactoredWeight& weight) const {
+  const auto found = saved_.find(weight.name());
+  if (!weight.factored() || found == saved_.end()) return;
+  const Moments& moments = found->second;
+  const Parameter& trained = weight.a().trainable ? weight.a() : weight.b();
+  const Parameter& fixed = weight.a().trainable ? weight.b() : weight.a();
+  const bool outer = &trained == &weight.outer();
+  Runtime& runtime = replica.device.runtime();
+  const Stream stream = replica.device.stream();
+  const auto upload = [&](const std::vector<float>& values, int64_t rows, int64_t cols) {
+    Tensor tensor(replica.border, {rows, cols}, DType::kFloat32);
+    runtime.copy_to_device(stream, tensor.data(), values.data(), tensor.bytes());
+    return tensor;
+  };
+  const auto multiply_by = [&](const Tensor& factor, const Tensor& whole, const Tensor& to) {
+    if (outer)
+      multiply(replica.border, stream, whole, false, factor, true, to);
+    else
+      multiply(replica.border, stream, factor, true, whole, false, to);
+  };
+  const int64_t k = weight.rank(), rows = outer ? weight.out() : k, cols = outer ? k : weight.in();
+  const int64_t fixed_rows = outer ? k : weight.out(), fixed_cols = outer ? weight.in() : k;
+  std::vector<float> squares(static_cast<size_t>(fixed_rows * fixed_cols));
+  runtime.copy_to_host(stream, squares.data(), fixed.value.data(), fixed.value.bytes());
+  for (float& x : squares) x *= x;
+  multiply_by(fixed.value.reshaped({fixed_rows, fixed_cols}),
+              upload(moments.first, weight.out(), weight.in()),
+              replica.adamw.first_moment(trained).reshaped({rows, cols}));
+  multiply_by(upload(squares, fixed_rows, fixed_cols),
+              upload(moments.second, weight.out(), weight.in()),
+              replica.adamw.second_moment(trained).reshaped({rows, cols}));
+  runtime.synchronize(stream);
+  replica.adamw.updates(trained) = moments.updates;
 }
 
 void MomentStash::add_sources(std::vector<SafetensorsSource>& sources) const {

@@ -1,7 +1,14 @@
 // MomentStash: AdamW moments that outlive a change of layout.
-//   ab.moments = keep   W goes on with the moments it had before the last decomposition
-//   compat.moments      so it does, and A and B with those of the last cycle, cut or zero-padded to
-//                       the new rank (the reference's rule)
+//   ab.moments = keep     W goes on with the moments it had before the last decomposition
+//   ab.moments = project  so it does, and the trained factor of W = outer inner begins a cycle with
+//                         what W's moments say of its gradient g inner^T or outer^T g:
+//                           first   m inner^T       or  outer^T m
+//                           second  v (inner^2)^T   or  (outer^2)^T v,  squares by element
+//                         the first exact, as it is linear; the second for entries of g that do not
+//                         depend on each other. Nothing travels: W's moments are the same
+//                         everywhere
+//   compat.moments        as keep, and A and B with those of the last cycle, cut or zero-padded to
+//                         the new rank (the reference's rule)
 #pragma once
 #include <map>
 #include <string>
@@ -18,6 +25,8 @@ class MomentStash {
   void save(Replica& replica, const FactoredWeight& weight);
   // Puts remembered moments back where a tensor of that name is trainable again.
   void restore(Replica& replica, const FactoredWeight& weight);
+  // Gives the trained factor of a weight, both factors in place, what W's remembered moments imply.
+  void project(Replica& replica, const FactoredWeight& weight) const;
 
   // For checkpoints: as tensors "stash.first.<name>", "stash.second.<name>",
   // "stash.updates.<name>".

@@ -64,7 +64,7 @@ std::vector<RankRecord> PhaseBorder::decompose(int cycle) {
   {
     std::vector<Decomposed> layers = decompose_owned(cycle, owners);
     share_reports(layers);
-    if (config_.ab.compat.moments || config_.ab.moments == "keep")
+    if (config_.ab.compat.moments || config_.ab.moments != "zero")
       for (const Decomposed& layer : layers) stash_.save(replica_, *layer.weight);
     for (const Decomposed& layer : layers) {
       if (layer.report.k == 0) continue;  // the guard keeps it dense
@@ -77,6 +77,7 @@ std::vector<RankRecord> PhaseBorder::decompose(int cycle) {
     rules_.begin_cycle();
     for (const Decomposed& layer : layers) {
       if (config_.ab.compat.moments) stash_.restore(replica_, *layer.weight);
+      if (config_.ab.moments == "project") stash_.project(replica_, *layer.weight);
       records.push_back({cycle, layer.weight->name(), layer.report});
     }
   }

@@ -120,7 +120,7 @@ void PhaseBorder::multiply_back() {
   for (const auto& [weight, w] : products)
     replica_.device.runtime().copy(stream, weight->dense().value.data(), w.data(), w.bytes());
   rules_.end_cycle();
-  if (config_.ab.compat.moments || config_.ab.moments == "keep")
+  if (config_.ab.compat.moments || config_.ab.moments != "zero")
     for (const auto& [weight, w] : products) stash_.restore(replica_, *weight);
 }
 
