@@ -179,7 +179,7 @@ Tiling data_tiling(const ConvolutionShape& s) {
 
 bool Winograd::applies(const ConvolutionShape& s) {
   return s.kernel_h == 3 && s.kernel_w == 3 && s.stride == 1 && s.padding <= 2 &&
-         s.in_channels % kLanes == 0 && s.out_channels % kLanes == 0;
+         s.in_channels % 8 == 0 && s.out_channels % 8 == 0;
 }
 
 int64_t Winograd::product_scratch() const {

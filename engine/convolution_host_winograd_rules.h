@@ -8,8 +8,12 @@
 
 namespace ab::host {
 
+#if defined(__AVX__)
 using Lanes = float __attribute__((vector_size(32)));
-constexpr int64_t kLanes = 8;
+#else
+using Lanes = float __attribute__((vector_size(16)));
+#endif
+constexpr int64_t kLanes = sizeof(Lanes) / sizeof(float);
 
 inline Lanes load(const float* from) {
   Lanes value;
