@@ -7,6 +7,7 @@
 // The order of summation depends on the shape and the number of threads alone.
 #include "engine/gemm_host.h"
 
+#include <algorithm>
 #include <cstring>
 #include <stdexcept>
 
@@ -28,16 +29,19 @@ bool prefers_plan(const GemmArguments& g) {
 // packs them, and few rows of A do not make up for it. Copied apart, with the copy's time (two AVX2
 // threads, GF/s): (128, 4096, 4096) 87 : 154, (32, 1024, 64) 86 : 128, (512, 512, 512) 131 : 188,
 // (128, 896, 640) 188 : 171, (1568, 512, 512) 184 : 182, (16, 4096, 4096) 75 : 55.
-constexpr int64_t kPitch = 16;
 bool rows_collide(const GemmArguments& g) {
   return !g.a.transposed && !g.b.transposed && g.outer * g.inner == 1 && g.b.ld % 512 == 0 &&
          g.m >= 32 && g.m <= 512;
 }
-void copy_apart(const GemmArguments& g, float* to) {
+
+// Columns of B that are copied at a time, and how far apart their rows then lie.
+constexpr int64_t kPanel = 1024, kPitch = kPanel + 16;
+
+void copy_panel(const GemmArguments& g, int64_t first, int64_t columns, float* to) {
 #pragma omp parallel for schedule(static)
   for (int64_t r = 0; r < g.k; ++r)
-    std::memcpy(to + r * (g.n + kPitch), g.b.data.as<float>() + r * g.b.ld,
-                static_cast<size_t>(g.n) * sizeof(float));
+    std::memcpy(to + r * kPitch, g.b.data.as<float>() + r * g.b.ld + first,
+                static_cast<size_t>(columns) * sizeof(float));
 }
 
 bool sgemm(const GemmArguments& g, int64_t product) {
@@ -61,6 +65,17 @@ void run_sgemm(const GemmArguments& g) {
   if (!fine) throw DeviceError("oneDNN " + text_of(g) + ": sgemm failed");
 }
 
+void run_in_panels(const GemmArguments& g, DevicePtr panel) {
+  for (int64_t first = 0; first < g.n; first += kPanel) {
+    GemmArguments part = g;
+    part.n = std::min(kPanel, g.n - first);
+    part.b = {panel, kPitch, false};
+    part.c.data = g.c.data.plus_bytes(static_cast<size_t>(first) * sizeof(float));
+    copy_panel(g, first, part.n, panel.as<float>());
+    run_sgemm(part);
+  }
+}
+
 int64_t word_of(float value) {
   int32_t bits;
   std::memcpy(&bits, &value, sizeof bits);
@@ -82,15 +97,13 @@ void HostGemm::multiply(Stream stream, Arena& arena, const GemmArguments& g) {
   device_.flops += 2.0 * g.m * g.n * g.k * g.outer * g.inner;
   if (g.dtype == DType::kBFloat16 || prefers_plan(g) || (g.bias && g.c.ld != g.n))
     return run_plan(arena, g);
-  Tensor apart;
-  if (!avx512_ && rows_collide(g)) apart = Tensor(arena, {g.k, g.n + kPitch}, DType::kFloat32);
+  Tensor panel;
+  if (!avx512_ && rows_collide(g)) panel = Tensor(arena, {g.k, kPitch}, DType::kFloat32);
   if (dry_) return;
-  GemmArguments laid = g;
-  if (apart) {
-    copy_apart(g, apart.data().as<float>());
-    laid.b = {apart.data(), g.n + kPitch, false};
-  }
-  run_sgemm(laid);
+  if (panel)
+    run_in_panels(g, panel.data());
+  else
+    run_sgemm(g);
   if (g.bias) add_bias(stream, g.result_dtype, g.m, g.n, g.c.data, g.bias);
 }
 

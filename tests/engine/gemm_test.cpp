@@ -131,6 +131,7 @@ TEST_CASE("gemm: rows of B a multiple of two kilobytes apart", "[gemm]") {
     CHECK(check({32, 500, 9, false, false, 0.5f, beta, DType::kFloat32, DType::kFloat32, 12}) <=
           1.0);
   }
+  CHECK(check({32, 1536, 5, false, false, 1.0f, 1.0f}) <= 1.0);  // more than a panel
   CHECK(check({40, 512, 3, false, false, 1.0f, 0.0f, DType::kFloat32, DType::kFloat32, 0, 1, 1,
                true}) <= 1.0);
 }
