@@ -24,24 +24,24 @@ inline void store(float* to, Lanes value) {
   std::memcpy(to, &value, sizeof value);
 }
 
-// A transform along one axis of a tile, applied to rows and then to columns.
+// A transform of every column of a tile (kIn, kAcross), to the rows of the result (kAcross, kOut).
+template <size_t kOut, size_t kIn, size_t kAcross, class Rule>
+std::array<Lanes, kAcross * kOut> columns_to_rows(const std::array<Lanes, kIn * kAcross>& tile,
+                                                  Rule rule) {
+  std::array<Lanes, kAcross * kOut> result;
+  for (size_t c = 0; c < kAcross; ++c) {
+    std::array<Lanes, kIn> column;
+    for (size_t r = 0; r < kIn; ++r) column[r] = tile[r * kAcross + c];
+    const std::array<Lanes, kOut> to = rule(column);
+    for (size_t r = 0; r < kOut; ++r) result[c * kOut + r] = to[r];
+  }
+  return result;
+}
+
+// Along columns, then along rows: turned twice, the tile stands upright again.
 template <size_t kOut, size_t kIn, class Rule>
 std::array<Lanes, kOut * kOut> both_axes(const std::array<Lanes, kIn * kIn>& tile, Rule rule) {
-  std::array<Lanes, kOut * kIn> half;
-  for (size_t c = 0; c < kIn; ++c) {
-    std::array<Lanes, kIn> column;
-    for (size_t r = 0; r < kIn; ++r) column[r] = tile[r * kIn + c];
-    const std::array<Lanes, kOut> to = rule(column);
-    for (size_t r = 0; r < kOut; ++r) half[r * kIn + c] = to[r];
-  }
-  std::array<Lanes, kOut * kOut> whole;
-  for (size_t r = 0; r < kOut; ++r) {
-    std::array<Lanes, kIn> row;
-    for (size_t c = 0; c < kIn; ++c) row[c] = half[r * kIn + c];
-    const std::array<Lanes, kOut> to = rule(row);
-    for (size_t c = 0; c < kOut; ++c) whole[r * kOut + c] = to[c];
-  }
-  return whole;
+  return columns_to_rows<kOut, kIn, kOut>(columns_to_rows<kOut, kIn, kIn>(tile, rule), rule);
 }
 
 // B^T, A^T, A, G and G^T of the header.

@@ -66,8 +66,8 @@ inline void on_ranks(const Config& config, int ranks,
   });
 }
 
-inline void expect(bool holds,
-                   const std::string& what) {  // Catch's macros belong to the main thread
+// Catch's macros belong to the main thread.
+inline void expect(bool holds, const std::string& what) {
   if (!holds) throw std::logic_error(what);
 }
 
