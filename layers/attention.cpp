@@ -1,7 +1,5 @@
 #include "layers/attention.h"
 
-#include "engine/ops/attention.h"
-
 namespace ab {
 
 Attention::Attention(Network& network, const std::string& name, int64_t dim, int heads)
@@ -9,8 +7,9 @@ Attention::Attention(Network& network, const std::string& name, int64_t dim, int
       qkv_(network, name + ".qkv", dim, 3 * dim, false),
       projection_(network, name + ".proj", dim, dim, true) {}
 
-Tensor Attention::forward(Context& context, const Tensor& x) {
-  return projection_.forward(context, attention(context, qkv_.forward(context, x), heads_));
+Tensor Attention::forward(Context& context, const Tensor& x, Queries queries) {
+  return projection_.forward(context,
+                             attention(context, qkv_.forward(context, x), heads_, queries));
 }
 
 }  // namespace ab

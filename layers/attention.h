@@ -2,6 +2,7 @@
 #pragma once
 #include <string>
 
+#include "engine/ops/attention.h"
 #include "layers/linear.h"
 
 namespace ab {
@@ -9,7 +10,8 @@ namespace ab {
 class Attention {
  public:
   Attention(Network& network, const std::string& name, int64_t dim, int heads);
-  Tensor forward(Context& context, const Tensor& x);  // (N, T, dim)
+  // x (N, T, dim) to the same shape, or (N, dim) where the class token alone asks.
+  Tensor forward(Context& context, const Tensor& x, Queries queries);
 
  private:
   int heads_;

@@ -49,9 +49,11 @@ TransformerBlock::TransformerBlock(Network& network, const std::string& name, in
       drop_path_(drop_path),
       dropout_(dropout) {}
 
-Tensor TransformerBlock::forward(Context& context, const Tensor& x) {
-  Tensor branch = attention_.forward(context, norm1_.forward(context, x));
-  const Tensor middle = add_drop_path(context, x, dropout(context, branch, dropout_), drop_path_);
+Tensor TransformerBlock::forward(Context& context, const Tensor& x, Queries queries) {
+  Tensor branch = attention_.forward(context, norm1_.forward(context, x), queries);
+  const Tensor kept = queries == Queries::kAll ? x : class_token_of(context, x);
+  const Tensor middle =
+      add_drop_path(context, kept, dropout(context, branch, dropout_), drop_path_);
   branch = fc2_.forward(context, fc1_.forward_gelu(context, norm2_.forward(context, middle)));
   return add_drop_path(context, middle, dropout(context, branch, dropout_), drop_path_);
 }
@@ -74,9 +76,9 @@ Tensor VisionTransformer::forward(Context& context, const Tensor& images) {
   x = assemble_tokens(context, x, class_token_, positions_);
   context.visit("patch_embed", x);
   x = dropout(context, x, dropout_);
-  for (TransformerBlock& block : blocks_) x = block.forward(context, x);
-  x = norm_.forward(context, x);
-  return head_.forward(context, class_token_of(context, x));
+  for (TransformerBlock& block : blocks_)
+    x = block.forward(context, x, &block == &blocks_.back() ? Queries::kClassToken : Queries::kAll);
+  return head_.forward(context, norm_.forward(context, x));
 }
 
 }  // namespace ab

@@ -11,12 +11,14 @@
 
 namespace ab {
 
-// x + drop_path(attention(norm1(x))), then x + drop_path(mlp(norm2(x))).
+// x + drop_path(attention(norm1(x))), then x + drop_path(mlp(norm2(x))). Of the last block the head
+// reads the class token alone: (N, T, dim) to (N, dim), so that projection and MLP see one token of
+// T. The other tokens' keys and values are all that the loss depends on.
 class TransformerBlock {
  public:
   TransformerBlock(Network& network, const std::string& name, int64_t dim, int heads, int mlp_ratio,
                    float drop_path, float dropout);
-  Tensor forward(Context& context, const Tensor& x);
+  Tensor forward(Context& context, const Tensor& x, Queries queries);
 
  private:
   LayerNorm norm1_;

@@ -15,6 +15,7 @@
 #include "engine/ops/linear.h"
 #include "engine/ops/loss.h"
 #include "engine/ops/residual.h"
+#include "engine/ops/tokens.h"
 #include "kernels/philox.h"
 #include "tests/catch.h"
 #include "tests/device_under_test.h"
@@ -197,6 +198,25 @@ TEST_CASE("attention has the right gradients for q, k and v") {
   bench.check([&](Context& c, const Tensor& x) {
     return cross_entropy(c, attention(c, x, 2).reshaped({10, 6}), bench.labels(10, 6), 0.0f);
   });
+}
+
+TEST_CASE("attention of the class token alone is the first row of the whole") {
+  Bench bench({2, 5, 3 * 6});
+  const Network alone = [&](Context& c, const Tensor& x) {
+    const Tensor y = attention(c, x, 2, Queries::kClassToken);
+    CHECK(y.shape() == Shape{2, 6});
+    return cross_entropy(c, y, bench.labels(2, 6), 0.0f);
+  };
+  const Network whole = [&](Context& c, const Tensor& x) {
+    return cross_entropy(c, class_token_of(c, attention(c, x, 2)), bench.labels(2, 6), 0.0f);
+  };
+  bench.check(alone);
+  const std::vector<float> got = bench.gradients(alone), wanted = bench.gradients(whole);
+  for (size_t i = 0; i < got.size(); ++i) {
+    CHECK(got[i] == Approx(wanted[i]).margin(1e-7));
+    const size_t token = i / 18 % 5, column = i % 18;
+    if (token > 0 && column < 6) CHECK(got[i] == 0.0f);  // who did not ask has no dq
+  }
 }
 
 TEST_CASE("attention over equal keys is the mean of the values") {
