@@ -57,13 +57,14 @@ struct BiasBackward {
   const T *dy, *saved;  // (rows, cols)
   T* dz;                // (rows, cols)
   float* partial;       // (chunks, cols)
-  int64_t rows, cols, rows_per_chunk;
+  ColumnTiling tiling;
   AB_FN void operator()(const Block& block) const {
-    const ColumnTile t = column_tile(block.index(), rows, cols, rows_per_chunk);
+    const ColumnTile t = tiling.at(block.index());
+    const int64_t cols = tiling.cols;
     float* out = partial + t.chunk * cols + t.first_col;
-    map_sum<kColumnTile>(block, t.first_row, t.last_row, t.width, cols, dz + t.first_col,
-                         typename Act::Gradient{}, dy + t.first_col, saved + t.first_col,
-                         [=](int c, float total) { out[c] = total; });
+    map_sum<kWideTile>(block, t.first_row, t.last_row, t.width, cols, dz + t.first_col,
+                       typename Act::Gradient{}, dy + t.first_col, saved + t.first_col,
+                       [=](int c, float total) { out[c] = total; });
   }
 };
 
@@ -85,19 +86,18 @@ void bias_forward(Stream stream, DType dtype, const BiasActivation& a) {
 
 template <class Act>
 void bias_backward(Stream stream, DType dtype, const BiasActivationGradient& a) {
-  const int64_t chunks = column_chunks(a.rows);
+  const ColumnTiling tiling(a.rows, a.cols, column_chunk(a.rows), column_tile_of(stream));
   dispatch(dtype, [&](auto type) {
     using T = decltype(type);
     const T *dy = a.dy.as<T>(), *saved = a.saved.as<T>();
     T* dz = a.dz.as<T>();
     if (a.dbias)
-      launch(stream, Grid{column_tiles(a.cols) * chunks, kColumnTile, 0},
-             BiasBackward<T, Act>{dy, saved, dz, a.scratch.as<float>(), a.rows, a.cols,
-                                  column_chunk(a.rows)});
+      launch(stream, tiling.grid(),
+             BiasBackward<T, Act>{dy, saved, dz, a.scratch.as<float>(), tiling});
     else
       launch_map(stream, a.rows * a.cols, dz, typename Act::Gradient{}, dy, saved);
   });
-  if (a.dbias) fold_columns(stream, {chunks, a.cols, a.cols, a.scratch, a.dbias, a.beta});
+  if (a.dbias) fold_columns(stream, {tiling.chunks, a.cols, a.cols, a.scratch, a.dbias, a.beta});
 }
 
 }  // namespace

@@ -1,8 +1,9 @@
-// Column statistics are taken per (row chunk, 64-channel tile): the local mean, then M2 about it
-// while the chunk is still in cache, one sweep of memory. The first row of the chunk is subtracted
-// before summing, so that a mean of 1000 costs no digits. Chunks are folded in order by Chan's
-// formula
-// ("Algorithms for computing the sample variance", 1983), written for many parts at once:
+// Column statistics are taken per (row chunk, tile of channels) in one sweep of memory, by
+// Welford's update ("Note on a method for calculating corrected sums of squares and products",
+// 1962) of d = x - x of the chunk's first row, so that a mean of 1000 costs no digits:
+//   e = d - mean,  mean += e / n,  M2 += e (d - mean).
+// Chunks are folded in order by Chan's formula ("Algorithms for computing the sample variance",
+// 1983), written for many parts at once:
 //   mean = sum n_b mean_b / n,  M2 = sum (M2_b + n_b (mean_b - mean)^2).
 // Bytes: 2 reads and 1 write of (rows, C), one more read with a residual. Accumulation in float, in
 // an order fixed by the shape.
@@ -18,56 +19,53 @@ template <class T>
 struct LocalStatistics {
   const T* x;
   float *mean, *m2;  // (chunks, C)
-  Tiling tiling;
+  ColumnTiling tiling;
 
   AB_FN void operator()(const Block& block) const {
-    const int64_t chunk = block.index() / tiling.tiles, tile = block.index() % tiling.tiles;
-    const int64_t first = tiling.first(chunk), last = tiling.last(chunk);
-    const int64_t width = tiling.channels, column = tiling.column(tile);
-    const int columns = tiling.columns(tile);
-    const T* rows = x + column;
-    const T* origin = rows + first * width;
-    float* out_mean = mean + chunk * width + column;
-    float* out_m2 = m2 + chunk * width + column;
-    const float inverse = 1.0f / static_cast<float>(last - first);
-    block.column_sum<kColumnTile>(
-        first, last, columns,
-        [=](int64_t r, int c) { return load(rows[r * width + c]) - load(origin[c]); },
-        [=](int c, float total) { out_mean[c] = load(origin[c]) + total * inverse; },
-        [=](int64_t r, int c, int count) { fetch(rows + r * width + c, count); });
-    block.column_sum<kColumnTile>(
-        first, last, columns,
-        [=](int64_t r, int c) {
-          const float d = load(rows[r * width + c]) - out_mean[c];
-          return d * d;
+    const ColumnTile t = tiling.at(block.index());
+    const int64_t width = tiling.cols, place = t.chunk * width + t.first_col;
+    const T *rows = x + t.first_col, *origin = rows + t.first_row * width;
+    float *out_mean = mean + place, *out_m2 = m2 + place;
+    const int64_t first = t.first_row;
+    column_fold(
+        block, first, t.last_row, t.width,
+        [=](int64_t r, int c, Pair state) {
+          const float inverse = 1.0f / static_cast<float>(r - first + 1);
+          const float d = load(rows[r * width + c]) - load(origin[c]), e = d - state.first;
+          const float moved = state.first + e * inverse;
+          return Pair{moved, state.second + e * (d - moved)};
         },
-        [=](int c, float total) { out_m2[c] = total; });
+        [=](int c, Pair state) {
+          out_mean[c] = load(origin[c]) + state.first;
+          out_m2[c] = state.second;
+        });
   }
 };
 
 struct FoldStatistics {
   const float *chunk_mean, *chunk_m2;  // (chunks, C)
   float *mean, *m2;                    // (C)
-  Tiling tiling;
+  ColumnTiling tiling, fold;           // of the rows, of the chunks
 
   AB_FN void operator()(const Block& block) const {
-    const Tiling t = tiling;
-    const int64_t width = t.channels, column = t.column(block.index());
-    const int columns = t.columns(block.index());
-    const float *means = chunk_mean + column, *m2s = chunk_m2 + column;
-    float *out_mean = mean + column, *out_m2 = m2 + column;
-    const float inverse = 1.0f / static_cast<float>(t.rows);
+    const ColumnTile t = fold.at(block.index());
+    const ColumnTiling sizes = tiling;
+    const int64_t width = fold.cols;
+    const float *means = chunk_mean + t.first_col, *m2s = chunk_m2 + t.first_col;
+    float *out_mean = mean + t.first_col, *out_m2 = m2 + t.first_col;
+    const float inverse = 1.0f / static_cast<float>(sizes.rows);
+    const auto count = [=](int64_t b) {
+      return static_cast<float>(sizes.last_row(b) - sizes.first_row(b));
+    };
     block.column_sum<kColumnTile>(
-        0, t.chunks, columns,
-        [=](int64_t b, int c) {
-          return static_cast<float>(t.last(b) - t.first(b)) * (means[b * width + c] - means[c]);
-        },
+        t.first_row, t.last_row, t.width,
+        [=](int64_t b, int c) { return count(b) * (means[b * width + c] - means[c]); },
         [=](int c, float total) { out_mean[c] = means[c] + total * inverse; });
     block.column_sum<kColumnTile>(
-        0, t.chunks, columns,
+        t.first_row, t.last_row, t.width,
         [=](int64_t b, int c) {
           const float d = means[b * width + c] - out_mean[c];
-          return m2s[b * width + c] + static_cast<float>(t.last(b) - t.first(b)) * d * d;
+          return m2s[b * width + c] + count(b) * d * d;
         },
         [=](int c, float total) { out_m2[c] = total; });
   }
@@ -124,19 +122,20 @@ struct Apply {
 }  // namespace
 
 size_t batch_norm_scratch_bytes(int64_t rows, int64_t channels) {
-  return static_cast<size_t>(2 * Tiling(rows, channels).chunks * channels) * sizeof(float);
+  return static_cast<size_t>(2 * ceil_div(rows, chunk_rows_of(rows)) * channels) * sizeof(float);
 }
 
 void batch_norm_statistics(Stream stream, DType dtype, const BatchNormStatistics& args) {
-  const Tiling tiling(args.rows, args.channels);
+  const ColumnTiling tiling = batch_norm_tiling(stream, args.rows, args.channels);
+  const ColumnTiling fold = fold_tiling(tiling.chunks, args.channels);
   float* means = args.scratch.as<float>();
   float* m2s = means + tiling.chunks * args.channels;
   dispatch(dtype, [&](auto type) {
     using T = decltype(type);
     launch(stream, tiling.grid(), LocalStatistics<T>{args.x.as<const T>(), means, m2s, tiling});
   });
-  launch(stream, tiling.fold_grid(),
-         FoldStatistics{means, m2s, args.mean.as<float>(), args.m2.as<float>(), tiling});
+  launch(stream, fold.grid(),
+         FoldStatistics{means, m2s, args.mean.as<float>(), args.m2.as<float>(), tiling, fold});
 }
 
 void batch_norm_merge(Stream stream, const BatchNormMerge& args) {

@@ -2,7 +2,7 @@
 //   dbeta = sum dz,  dgamma = sum dz xhat,  xhat = (x - mean) rstd
 //   dx = gamma rstd (dz - (dbeta + xhat dgamma) / n),  dz = dy or dy (y > 0),  dresidual = dz
 // Source: S. Ioffe, C. Szegedy, "Batch Normalization", ICML 2015, section 3. Sums are taken per
-// (row chunk, 64-channel tile) and folded in order, in float. Bytes: 4 reads and 1 write of (rows,
+// (row chunk, tile of channels) and folded in order, in float. Bytes: 4 reads and 1 write of (rows,
 // C), two more reads where the sign of y cannot be recomputed, one more write with a residual.
 #include "kernels/batch_norm.h"
 #include "kernels/batch_norm_tiling.h"
@@ -27,12 +27,6 @@ struct Gradient {
   AB_FN float xhat(int64_t r, int64_t c) const {
     return (load(x[r * width + c]) - mean[c]) * rstd[c];
   }
-  AB_FN void ask_for(int64_t r, int64_t c, int64_t count) const {
-    const int64_t i = r * width + c;
-    fetch(x + i, count);
-    fetch(dy + i, count);
-    if constexpr (kMask == Mask::kFromY) fetch(y + i, count);
-  }
   AB_FN float dz(int64_t r, int64_t c) const {
     const int64_t i = r * width + c;
     const float d = load(dy[i]);
@@ -49,15 +43,15 @@ template <class T, Mask kMask>
 struct LocalSums {
   Gradient<T, kMask> gradient;
   float *sum_dz, *sum_dz_xhat;  // (chunks, C)
-  Tiling tiling;
+  ColumnTiling tiling;
 
   AB_FN void operator()(const Block& block) const {
-    const int64_t chunk = block.index() / tiling.tiles, tile = block.index() % tiling.tiles;
-    const int64_t column = tiling.column(tile), place = chunk * tiling.channels + column;
-    const Gradient<T, kMask> g = gradient.at(column);
+    const ColumnTile t = tiling.at(block.index());
+    const int64_t place = t.chunk * tiling.cols + t.first_col;
+    const Gradient<T, kMask> g = gradient.at(t.first_col);
     float *out_dz = sum_dz + place, *out_dz_xhat = sum_dz_xhat + place;
     column_sums(
-        block, tiling.first(chunk), tiling.last(chunk), tiling.columns(tile),
+        block, t.first_row, t.last_row, t.width,
         [=](int64_t r, int c) {
           const float dz = g.dz(r, c);
           return Pair{dz, dz * g.xhat(r, c)};
@@ -65,8 +59,7 @@ struct LocalSums {
         [=](int c, Pair total) {
           out_dz[c] = total.first;
           out_dz_xhat[c] = total.second;
-        },
-        [=](int64_t r, int c, int count) { g.ask_for(r, c, count); });
+        });
   }
 };
 
@@ -75,16 +68,17 @@ struct FoldSums {
   float* sums;                            // (2, C)
   float *dgamma, *dbeta;                  // (C) or null
   float keep_dgamma, keep_dbeta;
-  Tiling tiling;
+  ColumnTiling tiling;  // of the chunks
 
   AB_FN void operator()(const Block& block) const {
-    const int64_t width = tiling.channels, column = tiling.column(block.index());
+    const ColumnTile t = tiling.at(block.index());
+    const int64_t width = tiling.cols, column = t.first_col;
     const float *a = chunk_dz + column, *b = chunk_dz_xhat + column;
     float *out_a = sums + column, *out_b = sums + width + column;
     float *weight = dgamma ? dgamma + column : nullptr, *bias = dbeta ? dbeta + column : nullptr;
     const float keep_weight = keep_dgamma, keep_bias = keep_dbeta;
     column_sums(
-        block, 0, tiling.chunks, tiling.columns(block.index()),
+        block, t.first_row, t.last_row, t.width,
         [=](int64_t r, int c) {
           return Pair{a[r * width + c], b[r * width + c]};
         },
@@ -150,7 +144,8 @@ Gradient<T, kMask> gradient_of(const BatchNormGradient& a) {
 
 void batch_norm_backward_sums(Stream stream, DType dtype, const BatchNormGradient& args,
                               const BatchNormSums& sums) {
-  const Tiling tiling(args.rows, args.channels);
+  const ColumnTiling tiling = batch_norm_tiling(stream, args.rows, args.channels);
+  const ColumnTiling fold = fold_tiling(tiling.chunks, args.channels);
   float* dz = sums.scratch.as<float>();
   float* dz_xhat = dz + tiling.chunks * args.channels;
   dispatch(dtype, [&](auto type) {
@@ -161,9 +156,9 @@ void batch_norm_backward_sums(Stream stream, DType dtype, const BatchNormGradien
              LocalSums<T, kMask>{gradient_of<T, kMask>(args), dz, dz_xhat, tiling});
     });
   });
-  launch(stream, tiling.fold_grid(),
+  launch(stream, fold.grid(),
          FoldSums{dz, dz_xhat, sums.sums.as<float>(), sums.dgamma.as<float>(),
-                  sums.dbeta.as<float>(), sums.keep_dgamma, sums.keep_dbeta, tiling});
+                  sums.dbeta.as<float>(), sums.keep_dgamma, sums.keep_dbeta, fold});
 }
 
 void batch_norm_backward_apply(Stream stream, DType dtype, const BatchNormGradient& args,

@@ -5,6 +5,8 @@
 // free of order: f(i) may not read what f(j) writes in the same call. Sums accumulate in float in
 // an order fixed by n and the block size alone, so two runs agree to the bit.
 #pragma once
+#include <atomic>
+
 #include "kernels/numbers.h"
 
 namespace ab {
@@ -21,16 +23,21 @@ AB_FN void fetch(const T* from, int64_t n) {
 #endif
 }
 
-// Nothing to ask for.
-struct NoFetch {
-  AB_FN void operator()(int64_t, int, int) const {}
+// Keeps the compiler from merging the passes of a host loop around loops. Blocks: the last ones of
+// a thread would be summed in another order than the others. Rows: two at a time are two streams
+// of memory, which is fetched ahead for one.
+AB_FN void one_by_one() {
+#if !defined(__CUDA_ARCH__)
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+#endif
+}
+
+struct Pair {
+  float first, second;
 };
 
 class Block {
  public:
-  // Rows that are on their way from the host's memory while one is being added to column sums.
-  static constexpr int kRowsAhead = 8;
-
   AB_FN Block(int64_t index, void* shared) : index_(index), shared_(static_cast<char*>(shared)) {}
 
   // Position of this team in the launch: [0, blocks).
@@ -91,6 +98,38 @@ class Block {
 #endif
   }
 
+  // The sums of both halves of f(i), in one pass; f has no effect, as above.
+  template <class F>
+  AB_FN Pair sums(int64_t n, F f) const {
+#if defined(__CUDA_ARCH__)
+    Pair total{0.0f, 0.0f};
+    for (int64_t i = threadIdx.x; i < n; i += blockDim.x) {
+      const Pair term = f(i);
+      total = {total.first + term.first, total.second + term.second};
+    }
+    const auto add = [](float a, float b) { return a + b; };
+    return {fold(total.first, 0.0f, add), fold(total.second, 0.0f, add)};
+#else
+    float a[kLanes] = {}, b[kLanes] = {};
+    int64_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) {
+#pragma omp simd
+      for (int l = 0; l < kLanes; ++l) {
+        const Pair term = f(i + l);
+        a[l] += term.first;
+        b[l] += term.second;
+      }
+    }
+    for (int l = 0; i < n; ++i, ++l) {
+      const Pair term = f(i);
+      a[l] += term.first;
+      b[l] += term.second;
+    }
+    const auto add = [](float x, float y) { return x + y; };
+    return {folded(a, add), folded(b, add)};
+#endif
+  }
+
   // Largest f(i) over [0, n), at least `floor`, known to every thread of the block.
   template <class F>
   AB_FN float max(int64_t n, float floor, F f) const {
@@ -138,11 +177,9 @@ class Block {
 
   // out(c, total) with total = sum over rows r in [first, last) of f(r, c), for c in [0, columns),
   // columns <= kColumns. Rows are outermost on the host, so that memory is walked along rows; one
-  // thread takes a column on CUDA, so that a warp reads neighbours. ahead(r, c, count): fetches
-  // what f(r, c) to f(r, c + count - 1) will read.
-  template <int kColumns, class F, class Out, class Ahead = NoFetch>
-  AB_FN void column_sum(int64_t first, int64_t last, int columns, F f, Out out,
-                        Ahead ahead = {}) const {
+  // thread takes a column on CUDA, so that a warp reads neighbours.
+  template <int kColumns, class F, class Out>
+  AB_FN void column_sum(int64_t first, int64_t last, int columns, F f, Out out) const {
 #if defined(__CUDA_ARCH__)
     for (int c = threadIdx.x; c < columns; c += blockDim.x) {
       float total = 0.0f;
@@ -151,10 +188,14 @@ class Block {
     }
     __syncthreads();
 #else
-    int c = 0;
-    for (; c + kWide <= columns; c += kWide) strip<kWide>(first, last, c, kWide, f, out, ahead);
-    for (; c + kLanes <= columns; c += kLanes) strip<kLanes>(first, last, c, kLanes, f, out, ahead);
-    strip<0>(first, last, c, columns - c, f, out, ahead);
+    float total[kColumns] = {};
+    for (int64_t r = first; r < last; ++r) {
+#pragma omp simd
+      for (int c = 0; c < columns; ++c) total[c] += f(r, c);
+      one_by_one();
+    }
+#pragma omp simd
+    for (int c = 0; c < columns; ++c) out(c, total[c]);
 #endif
   }
 
@@ -173,23 +214,6 @@ class Block {
  private:
   // Running sums and maxima of a row on the host: two vectors of them.
   static constexpr int kLanes = 32;
-
-  // Columns whose totals fit the CPU's registers, where a row adds to them at no cost: in memory
-  // each vector of them would wait for its last store.
-  static constexpr int kWide = 128;
-  template <int kWidth, class F, class Out, class Ahead>
-  AB_FN static void strip(int64_t first, int64_t last, int from, int count, F f, Out out,
-                          Ahead ahead) {
-    float total[kWidth > 0 ? kWidth : kLanes] = {};
-    const int width = kWidth > 0 ? kWidth : count;
-    for (int64_t r = first; r < last; ++r) {
-      if (r + kRowsAhead < last) ahead(r + kRowsAhead, from, width);
-#pragma omp simd
-      for (int c = 0; c < width; ++c) total[c] += f(r, from + c);
-    }
-#pragma omp simd
-    for (int c = 0; c < width; ++c) out(from + c, total[c]);
-  }
 
   // Halves into each other, as one by one would take thirty steps that wait for one another.
   template <class T, class Combine>

@@ -12,33 +12,33 @@ template <class T>
 struct PartialSums {
   const T* dy;     // (rows, cols)
   float* partial;  // (chunks, cols)
-  int64_t rows, cols, rows_per_chunk;
+  ColumnTiling tiling;
   AB_FN void operator()(const Block& block) const {
-    const ColumnTile t = column_tile(block.index(), rows, cols, rows_per_chunk);
+    const ColumnTile t = tiling.at(block.index());
+    const int64_t stride = tiling.cols;
     const T* in = dy + t.first_col;
-    float* out = partial + t.chunk * cols + t.first_col;
-    const int64_t stride = cols;
-    block.column_sum<kColumnTile>(
+    float* out = partial + t.chunk * stride + t.first_col;
+    block.column_sum<kWideTile>(
         t.first_row, t.last_row, t.width,
         [=](int64_t r, int c) { return load(in[r * stride + c]); },
-        [=](int c, float total) { out[c] = total; },
-        [=](int64_t r, int c, int count) { fetch(in + r * stride + c, count); });
+        [=](int c, float total) { out[c] = total; });
   }
 };
 
 struct Fold {
   const float* partial;
   float* out;
-  int64_t chunks, cols, stride;
+  int64_t stride;
   float beta;
+  ColumnTiling tiling;
   AB_FN void operator()(const Block& block) const {
-    const ColumnTile t = column_tile(block.index(), chunks, cols, chunks);
+    const ColumnTile t = tiling.at(block.index());
     const float* in = partial + t.first_col;
     float* to = out + t.first_col;
     const int64_t step = stride;
     const float keep = beta;
     block.column_sum<kColumnTile>(
-        0, chunks, t.width, [=](int64_t r, int c) { return in[r * step + c]; },
+        t.first_row, t.last_row, t.width, [=](int64_t r, int c) { return in[r * step + c]; },
         [=](int c, float total) { to[c] = keep == 0.0f ? total : total + keep * to[c]; });
   }
 };
@@ -46,19 +46,18 @@ struct Fold {
 }  // namespace
 
 void fold_columns(Stream stream, const ColumnFold& a) {
-  launch(stream, Grid{column_tiles(a.cols), kColumnTile, 0},
-         Fold{a.partial.as<float>(), a.out.as<float>(), a.chunks, a.cols, a.stride, a.beta});
+  const ColumnTiling tiling = fold_tiling(a.chunks, a.cols);
+  launch(stream, tiling.grid(),
+         Fold{a.partial.as<float>(), a.out.as<float>(), a.stride, a.beta, tiling});
 }
 
 void bias_gradient(Stream stream, DType dtype, const BiasGradient& a) {
-  const int64_t chunks = column_chunks(a.rows);
+  const ColumnTiling tiling(a.rows, a.cols, column_chunk(a.rows), column_tile_of(stream));
   dispatch(dtype, [&](auto type) {
     using T = decltype(type);
-    launch(
-        stream, Grid{column_tiles(a.cols) * chunks, kColumnTile, 0},
-        PartialSums<T>{a.dy.as<T>(), a.scratch.as<float>(), a.rows, a.cols, column_chunk(a.rows)});
+    launch(stream, tiling.grid(), PartialSums<T>{a.dy.as<T>(), a.scratch.as<float>(), tiling});
   });
-  fold_columns(stream, {chunks, a.cols, a.cols, a.scratch, a.dbias, a.beta});
+  fold_columns(stream, {tiling.chunks, a.cols, a.cols, a.scratch, a.dbias, a.beta});
 }
 
 }  // namespace ab

@@ -1,5 +1,5 @@
 // Column sums of a (rows, cols) matrix, the shape of every bias and normalisation gradient.
-// Two kernels: partial sums per (chunk of rows, tile of 128 columns), then a fold over the chunks
+// Two kernels: partial sums per (chunk of rows, tile of columns), then a fold over the chunks
 // in their order. The chunks follow from the number of rows alone, so the bits never depend on
 // threads. Scratch: (chunks, cols) fp32, at most rows / 64 * cols: 1/64 of what the sweep itself
 // reads.
@@ -8,9 +8,13 @@
 
 namespace ab {
 
-// Columns that one block of a column reduction handles: 256 bytes of bf16, so that a row's piece is
-// worth the jump to it.
-constexpr int kColumnTile = 128;
+// Columns that one block of a column reduction handles: a thread each on CUDA. The host's memory
+// wants to be walked along whole rows (two threads, rows of 256 floats: 32 GB/s, in pieces of 128
+// floats 23), up to as many columns as have their totals in the first cache.
+constexpr int kColumnTile = 128, kWideTile = 1024;
+constexpr int column_tile_of(Stream stream) {
+  return stream.device == DeviceKind::kHost ? kWideTile : kColumnTile;
+}
 
 // Rows of one chunk: 64, or more where that would give over 1024 chunks.
 constexpr int64_t column_chunk(int64_t rows) {

@@ -3,7 +3,6 @@
 // in fixed shares, and since no block reads another's output the bits do not depend on their
 // number.
 #pragma once
-#include <atomic>
 #include <stdexcept>
 #include <string>
 #if defined(AB_STANDIN)
@@ -51,9 +50,7 @@ void launch_host(const Grid& grid, const Kernel& kernel) {
 #endif
     for (int64_t b = 0; b < grid.blocks; ++b) {
       kernel(Block(b, scratch));
-      // The compiler must not merge the loops of neighbouring blocks: it would sum the last blocks
-      // of a thread in another order than the others.
-      std::atomic_signal_fence(std::memory_order_seq_cst);
+      one_by_one();
     }
   }
 }

@@ -25,6 +25,8 @@ struct Forward {
     const float *g = gamma, *b = beta;
     const float count = static_cast<float>(cols);
     const float m = block.sum(cols, [=](int64_t c) { return load(in[c]); }) / count;
+    fetch(in + cols, cols);  // the next row, while this one is computed with
+    fetch(out + cols, cols);
     const float variance = block.sum(cols, [=](int64_t c) {
       const float distance = load(in[c]) - m;
       return distance * distance;
@@ -68,10 +70,14 @@ struct Backward {
     T* out = dx + r * cols;
     const float* g = gamma;
     const float m = mean[r], scale = rstd[r], count = static_cast<float>(cols);
-    const float mean_g = block.sum(cols, [=](int64_t c) { return load(grad[c]) * g[c]; }) / count;
-    const float mean_gx = block.sum(cols, [=](int64_t c) {
-      return load(grad[c]) * g[c] * (load(in[c]) - m) * scale;
-    }) / count;
+    const Pair sums = block.sums(cols, [=](int64_t c) {
+      const float d = load(grad[c]) * g[c];
+      return Pair{d, d * ((load(in[c]) - m) * scale)};
+    });
+    const float mean_g = sums.first / count, mean_gx = sums.second / count;
+    fetch(in + cols, cols);  // the next row, while this one is computed with
+    fetch(grad + cols, cols);
+    fetch(out + cols, cols);
     if (totals == nullptr) {
       block.each(cols, [=](int64_t c) {
         const float xhat = (load(in[c]) - m) * scale;

@@ -97,6 +97,23 @@ AB_FN float row_sum(const Block& block, int64_t n, const T* x, F f) {
   return block.sum(n, [=](int64_t i) { return f(load(x[i])); });
 }
 
+// The sums of both halves of f(x[i]).
+template <class T, class F>
+AB_FN Pair row_sums(const Block& block, int64_t n, const T* x, F f) {
+#if !defined(__CUDA_ARCH__)
+  if constexpr (sizeof(T) == 2) {
+    const Pair odd = n % 2 ? f(load(x[n - 1])) : Pair{0.0f, 0.0f};
+    const Pair even = block.sums(n / 2, [=](int64_t i) {
+      const HalfPair p = load_pair(x + 2 * i);
+      const Pair low = f(p.low), high = f(p.high);
+      return Pair{low.first + high.first, low.second + high.second};
+    });
+    return {even.first + odd.first, even.second + odd.second};
+  }
+#endif
+  return block.sums(n, [=](int64_t i) { return f(load(x[i])); });
+}
+
 // A row of values in scratch, as floats, filled up to whole strips. On the host a strip of bf16
 // values lies as its even ones and its odd ones, in two halves of the scratch, and the last strip
 // of a row begins among those that have been, whose second copies are filling.
@@ -163,9 +180,6 @@ AB_FN void map_sum(const Block& block, int64_t first, int64_t last, int columns,
     for (int64_t r = first; r < last; ++r) {
       const T *u = a + r * stride, *v = b + r * stride;
       T* to = y + r * stride;
-      fetch(u + 4 * stride, columns);
-      fetch(v + 4 * stride, columns);
-      fetch(to + 4 * stride, columns);
 #pragma omp simd
       for (int i = 0; i < count; ++i) {
         if constexpr (kLanes == 2) {
@@ -180,6 +194,7 @@ AB_FN void map_sum(const Block& block, int64_t first, int64_t last, int columns,
           totals[0][i] += value;
         }
       }
+      one_by_one();
     }
     for (int c = 0; c < columns; ++c) out(c, totals[c % kLanes][c / kLanes]);
     return;

@@ -12,8 +12,13 @@
 namespace ab {
 namespace {
 
-constexpr int kTile = 512;  // channels of a block: finding its window costs a dozen divisions
+// Channels of a block: finding its window costs a dozen divisions; the host's memory wants to be
+// walked along whole pixels (kernels/columns.h).
+constexpr int kTile = 512, kHostTile = 2048;
 constexpr int kThreads = 256;
+int tile_of(Stream stream) {
+  return stream.device == DeviceKind::kHost ? kHostTile : kTile;
+}
 
 // One axis: which inputs an output covers, and the reverse.
 struct Axis {
@@ -42,15 +47,15 @@ struct Axis {
 // Which pixel and channels a block has; 32 bits, whose divisions are several times cheaper.
 struct Place {
   int n, row, column, first, channels;
-  AB_FN Place(int64_t index, int rows, int columns, int depth) {
-    const unsigned tiles = static_cast<unsigned>((depth + kTile - 1) / kTile);
+  AB_FN Place(int64_t index, int rows, int columns, int depth, int tile) {
+    const unsigned tiles = static_cast<unsigned>((depth + tile - 1) / tile);
     const unsigned block = static_cast<unsigned>(index), pixel = block / tiles;
     const unsigned line = pixel / static_cast<unsigned>(columns);
     column = static_cast<int>(pixel % static_cast<unsigned>(columns));
     row = static_cast<int>(line % static_cast<unsigned>(rows));
     n = static_cast<int>(line / static_cast<unsigned>(rows));
-    first = static_cast<int>(block % tiles) * kTile;
-    channels = depth - first < kTile ? depth - first : kTile;
+    first = static_cast<int>(block % tiles) * tile;
+    channels = depth - first < tile ? depth - first : tile;
   }
   AB_FN int64_t pixel(int rows, int columns, int h, int w) const {
     return (static_cast<int64_t>(n) * rows + h) * columns + w;
@@ -64,9 +69,8 @@ struct Term {
   float share;
 };
 
-// y[c] = sum over i in [0, count) of term(i).share * term(i).from[c], for channels <= kTile. On the
-// host a term is found once, not once a channel, and asked for while another is being added: terms
-// lie too far apart for the processor to foresee.
+// y[c] = sum over i in [0, count) of term(i).share * term(i).from[c], for channels <= kHostTile. On
+// the host a term is found once, not once a channel.
 template <class T, class Find>
 AB_FN void weighted_sum(const Block& block, int count, int channels, Find term, T* y) {
 #if defined(__CUDA_ARCH__)
@@ -83,13 +87,12 @@ AB_FN void weighted_sum(const Block& block, int count, int channels, Find term, 
         block, channels, y, [s = only.share](float x) { return s * x; }, only.from);
     return;
   }
-  constexpr int kAhead = 4;
-  float totals[kTile] = {};
+  float totals[kHostTile] = {};
   for (int i = 0; i < count; ++i) {
     const Term<T> next = term(i);
-    if (i + kAhead < count) fetch(term(i + kAhead).from, channels);
     block.each(channels,
                [=, total = totals](int64_t c) { total[c] += next.share * load(next.from[c]); });
+    one_by_one();
   }
   block.each(channels, [=, total = totals](int64_t c) { store(y + c, total[c]); });
 #endif
@@ -98,13 +101,13 @@ AB_FN void weighted_sum(const Block& block, int count, int channels, Find term, 
 template <class T>
 struct AverageForward {
   Axis vertical, horizontal;
-  int depth;
+  int depth, tile;
   const T* x;
   T* y;
 
   AB_FN void operator()(const Block& block) const {
     const Axis v = vertical, u = horizontal;
-    const Place at(block.index(), v.out, u.out, depth);
+    const Place at(block.index(), v.out, u.out, depth, tile);
     const int top = v.begin(at.row), left = u.begin(at.column);
     const int down = v.end(at.row) - top, across = u.end(at.column) - left;
     const float share = 1.0f / static_cast<float>(v.size(at.row) * u.size(at.column));
@@ -122,13 +125,13 @@ struct AverageForward {
 template <class T>
 struct AverageBackward {
   Axis vertical, horizontal;
-  int depth;
+  int depth, tile;
   const T* dy;
   T* dx;
 
   AB_FN void operator()(const Block& block) const {
     const Axis v = vertical, u = horizontal;
-    const Place at(block.index(), v.in, u.in, depth);
+    const Place at(block.index(), v.in, u.in, depth, tile);
     const int top = v.first(at.row), left = u.first(at.column);
     const int down = v.last(at.row) - top, across = u.last(at.column) - left;
     const int64_t step = depth, line = static_cast<int64_t>(u.out) * depth;
@@ -179,24 +182,27 @@ PoolShape adaptive_pool(int64_t batch, int64_t height, int64_t width, int64_t ch
 void average_pool_forward(Stream stream, DType dtype, const PoolShape& shape, DevicePtr x,
                           DevicePtr y) {
   const int64_t pixels = shape.batch * shape.out_height * shape.out_width;
+  const int tile = tile_of(stream);
   dispatch(dtype, [&](auto type) {
     using T = decltype(type);
-    launch(stream, Grid{pixels * ceil_div(shape.channels, kTile), kThreads, 0},
+    launch(stream, Grid{pixels * ceil_div(shape.channels, tile), kThreads, 0},
            AverageForward<T>{axis(shape.height, shape.out_height, shape),
                              axis(shape.width, shape.out_width, shape),
-                             static_cast<int>(shape.channels), x.as<const T>(), y.as<T>()});
+                             static_cast<int>(shape.channels), tile, x.as<const T>(), y.as<T>()});
   });
 }
 
 void average_pool_backward(Stream stream, DType dtype, const PoolShape& shape, DevicePtr dy,
                            DevicePtr dx) {
   const int64_t pixels = shape.batch * shape.height * shape.width;
+  const int tile = tile_of(stream);
   dispatch(dtype, [&](auto type) {
     using T = decltype(type);
-    launch(stream, Grid{pixels * ceil_div(shape.channels, kTile), kThreads, 0},
-           AverageBackward<T>{axis(shape.height, shape.out_height, shape),
-                              axis(shape.width, shape.out_width, shape),
-                              static_cast<int>(shape.channels), dy.as<const T>(), dx.as<T>()});
+    launch(
+        stream, Grid{pixels * ceil_div(shape.channels, tile), kThreads, 0},
+        AverageBackward<T>{axis(shape.height, shape.out_height, shape),
+                           axis(shape.width, shape.out_width, shape),
+                           static_cast<int>(shape.channels), tile, dy.as<const T>(), dx.as<T>()});
   });
 }
 

@@ -2,16 +2,13 @@
 // what another one writes, and sums run in an order fixed by the sizes alone.
 //   each_row     f(r, c) for every element of some rows: rows outermost on the host, so that column
 //                parameters stay in cache; on CUDA a warp takes neighbouring elements.
-//   column_sums  two column sums of one sweep: f(r, c) returns both terms.
+//   column_fold  two numbers a column that rows update in order; column_sums: two sums, f(r, c)
+//                returns both terms.
 #pragma once
 #include "kernels/block.h"
 #include "kernels/columns.h"
 
 namespace ab {
-
-struct Pair {
-  float first, second;
-};
 
 // f(state, r, c) with state = prepare(r), what the elements of a row have in common: computed once
 // a row on the host, where it must not stand in the vectorised loop. (last - first) * columns must
@@ -42,46 +39,43 @@ AB_FN void each_row(const Block& block, int64_t first, int64_t last, int64_t col
       [=](int, int64_t r, int64_t c) { f(r, c); });
 }
 
-// out(c, totals) with totals = sums over rows r in [first, last) of f(r, c), columns <=
-// kColumnTile. ahead: as in Block::column_sum.
-template <class F, class Out, class Ahead = NoFetch>
-AB_FN void column_sums(const Block& block, int64_t first, int64_t last, int columns, F f, Out out,
-                       Ahead ahead = {}) {
+// out(c, state) where state begins as zeros and becomes f(r, c, state) row by row for r in
+// [first, last), for c in [0, columns), columns <= kWideTile.
+template <class F, class Out>
+AB_FN void column_fold(const Block& block, int64_t first, int64_t last, int columns, F f, Out out) {
 #if defined(__CUDA_ARCH__)
   for (int c = threadIdx.x; c < columns; c += blockDim.x) {
-    Pair total{0.0f, 0.0f};
-    for (int64_t r = first; r < last; ++r) {
-      const Pair term = f(r, c);
-      total = {total.first + term.first, total.second + term.second};
-    }
-    out(c, total);
+    Pair state{0.0f, 0.0f};
+    for (int64_t r = first; r < last; ++r) state = f(r, c, state);
+    out(c, state);
   }
   block.sync();
 #else
   (void)block;
-  float a[kColumnTile] = {}, b[kColumnTile] = {};
-  if (columns == kColumnTile) {  // a constant trip count keeps the totals in registers
-    for (int64_t r = first; r < last; ++r) {
-      if (r + Block::kRowsAhead < last) ahead(r + Block::kRowsAhead, 0, kColumnTile);
+  float a[kWideTile] = {}, b[kWideTile] = {};
+  for (int64_t r = first; r < last; ++r) {
 #pragma omp simd
-      for (int c = 0; c < kColumnTile; ++c) {
-        const Pair term = f(r, c);
-        a[c] += term.first;
-        b[c] += term.second;
-      }
+    for (int c = 0; c < columns; ++c) {
+      const Pair state = f(r, c, Pair{a[c], b[c]});
+      a[c] = state.first;
+      b[c] = state.second;
     }
-  } else {
-    for (int64_t r = first; r < last; ++r) {
-#pragma omp simd
-      for (int c = 0; c < columns; ++c) {
-        const Pair term = f(r, c);
-        a[c] += term.first;
-        b[c] += term.second;
-      }
-    }
+    one_by_one();
   }
   for (int c = 0; c < columns; ++c) out(c, Pair{a[c], b[c]});
 #endif
+}
+
+// out(c, totals) with totals = sums over rows r in [first, last) of f(r, c), columns <= kWideTile.
+template <class F, class Out>
+AB_FN void column_sums(const Block& block, int64_t first, int64_t last, int columns, F f, Out out) {
+  column_fold(
+      block, first, last, columns,
+      [=](int64_t r, int c, Pair total) {
+        const Pair term = f(r, c);
+        return Pair{total.first + term.first, total.second + term.second};
+      },
+      out);
 }
 
 }  // namespace ab

@@ -14,13 +14,13 @@ struct ScanColumns {
   const float* x;   // (rows, cols)
   double* squares;  // (cols)
   float* peaks;     // (cols)
-  int64_t rows, cols;
+  ColumnTiling tiling;
   AB_FN void operator()(const Block& block) const {
-    const ColumnTile t = column_tile(block.index(), rows, cols, rows);
+    const ColumnTile t = tiling.at(block.index());
     const float* in = x + t.first_col;
     double* sums = squares + t.first_col;
     float* largest = peaks + t.first_col;
-    const int64_t count = rows, stride = cols;
+    const int64_t count = tiling.rows, stride = tiling.cols;
     block.each(t.width, [=](int64_t c) {
       double sum = 0.0;
       float peak = 0.0f;
@@ -70,8 +70,9 @@ struct PickColumns {
 
 void scan_columns(Stream stream, int64_t rows, int64_t cols, DevicePtr x, DevicePtr squares,
                   DevicePtr peaks) {
-  launch(stream, Grid{column_tiles(cols), kColumnTile, 0},
-         ScanColumns{x.as<float>(), squares.as<double>(), peaks.as<float>(), rows, cols});
+  const ColumnTiling tiling(rows, cols, rows, kColumnTile);
+  launch(stream, tiling.grid(),
+         ScanColumns{x.as<float>(), squares.as<double>(), peaks.as<float>(), tiling});
 }
 
 void pick_rows(Stream stream, const Pick& a) {

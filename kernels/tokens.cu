@@ -1,7 +1,7 @@
 // Patches, class token and positions of a vision transformer (A. Dosovitskiy et al., "An Image is
 // Worth 16x16 Words", ICLR 2021, Eq. 1). Copies and one addition: every input is read once, every
 // output written once. The gradients of class token and positions are sums over the batch in float,
-// sample by sample, one block per (token, 64-column tile).
+// sample by sample, one block per (token, tile of columns).
 #include <stdexcept>
 #include <string>
 
@@ -92,16 +92,17 @@ struct SumOverBatch {
   float *dclass, *dpositions;
   float keep_class, keep_positions;
   int64_t tiles;
+  int tile;
 
   AB_FN void operator()(const Block& block) const {
-    const int64_t t = block.index() / tiles, column = block.index() % tiles * kColumnTile;
+    const int64_t t = block.index() / tiles, column = block.index() % tiles * tile;
     const int64_t left = shape.dim - column, step = (shape.tokens + 1) * shape.dim;
     const T* in = dy + t * shape.dim + column;
     float* position = dpositions ? dpositions + t * shape.dim + column : nullptr;
     float* token = dclass && t == 0 ? dclass + column : nullptr;
     const float keep_token = keep_class, keep_position = keep_positions;
-    block.column_sum<kColumnTile>(
-        0, shape.batch, static_cast<int>(left < kColumnTile ? left : kColumnTile),
+    block.column_sum<kWideTile>(
+        0, shape.batch, static_cast<int>(left < tile ? left : tile),
         [=](int64_t n, int c) { return load(in[n * step + c]); },
         [=](int c, float total) {  // keep = 0 must not read: the buffer may hold a NaN
           if (position)
@@ -181,12 +182,13 @@ void assemble_tokens_backward(Stream stream, DType dtype, const TokenShape& shap
       launch(stream, row_grid(shape.batch * shape.tokens),
              DropClassToken<T>{shape, args.dy.as<const T>(), args.dx.as<T>()});
     if (!args.dclass && !args.dpositions) return;
-    const int64_t tiles = ceil_div(shape.dim, kColumnTile);
+    const int tile = column_tile_of(stream);
+    const int64_t tiles = ceil_div(shape.dim, tile);
     const int64_t tokens = args.dpositions ? shape.tokens + 1 : 1;
-    launch(
-        stream, Grid{tokens * tiles, kColumnTile, 0},
-        SumOverBatch<T>{shape, args.dy.as<const T>(), args.dclass.as<float>(),
-                        args.dpositions.as<float>(), args.keep_class, args.keep_positions, tiles});
+    launch(stream, Grid{tokens * tiles, kColumnTile, 0},
+           SumOverBatch<T>{shape, args.dy.as<const T>(), args.dclass.as<float>(),
+                           args.dpositions.as<float>(), args.keep_class, args.keep_positions, tiles,
+                           tile});
   });
 }
 
