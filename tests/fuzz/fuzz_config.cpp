@@ -1,5 +1,7 @@
 // A configuration: JSON text to settings that fit together. What is accepted is written out and
 // read again, to the same settings.
+#include <nlohmann/json.hpp>
+
 #include "engine/error.h"
 #include "tests/fuzz/target.h"
 #include "tools/train/config.h"

@@ -2,6 +2,7 @@
 // back; the paper's sizes are the defaults.
 #include "tools/train/config.h"
 
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "tests/catch.h"

@@ -1,5 +1,7 @@
 // The planner's numbers against closed forms: shares and ECR of the published settings, the paper's
 // sizes, compressions, and tables over node counts.
+#include <nlohmann/json.hpp>
+
 #include "tests/catch.h"
 #include "tools/train/plan_format.h"
 #include "tools/train/plan_json.h"

@@ -1,6 +1,8 @@
 // Times of a plan, worked out by hand.
 #include "tools/train/plan_time.h"
 
+#include <nlohmann/json.hpp>
+
 #include "tests/catch.h"
 #include "tools/train/plan_methods.h"
 

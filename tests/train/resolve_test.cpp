@@ -1,6 +1,8 @@
 // Resolved numbers, worked out by hand from the paper's settings (method.md sections 1 and 10).
 #include "tools/train/resolve.h"
 
+#include <nlohmann/json.hpp>
+
 #include "engine/error.h"
 #include "tests/catch.h"
 

@@ -1,6 +1,7 @@
 #include "tests/train/run_fixture.h"
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "distributed/ledger_gather.h"
 #include "tests/catch.h"

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <functional>
+#include <nlohmann/json.hpp>
 
 #include "data/prepare.h"
 #include "tools/train/config.h"

@@ -1,7 +1,9 @@
 #include "tools/bench/timed_step.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <nlohmann/json.hpp>
 
 #include "distributed/launch.h"
 #include "tools/train/options.h"

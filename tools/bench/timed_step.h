@@ -1,11 +1,14 @@
 // A training step of one rank on made-up images, as bench_step and bench_ab time it.
 #pragma once
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "tools/train/replica.h"
+
+namespace CLI {
+class App;
+}
 
 namespace ab {
 

@@ -2,6 +2,7 @@
 // and the rest is shown: a run that failed or still goes on is read as far as it came.
 #pragma once
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>

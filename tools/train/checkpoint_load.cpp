@@ -1,3 +1,5 @@
+#include <nlohmann/json.hpp>
+
 #include "engine/error.h"
 #include "tools/train/checkpoint.h"
 #include "tools/train/checkpoint_files.h"

@@ -1,6 +1,7 @@
 // From a run to files: first copied (take_snapshot), then written (write_snapshot).
 #include <cstring>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "distributed/traffic.h"
 #include "engine/error.h"

@@ -5,7 +5,7 @@
 // with_model_defaults() fills them.
 #pragma once
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,7 +15,9 @@
 
 namespace ab {
 
-using Json = nlohmann::ordered_json;  // keeps the order of the reference page in every file
+// Keeps the order of the reference page in every file. Declared here; who looks into one includes
+// <nlohmann/json.hpp>.
+using Json = nlohmann::ordered_json;
 
 // A number of steps: absolute, or a percentage of the total steps or of ab.ab_steps.
 struct StepCount {

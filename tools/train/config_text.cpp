@@ -1,6 +1,7 @@
 // What is written from the configuration's table: a config as JSON, the reference page, the key
 // that a mistyped one was probably meant to be.
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "tools/train/config.h"

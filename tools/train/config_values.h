@@ -2,6 +2,7 @@
 // every error reads "<source>: <key>: found <what>, expected <what would work>".
 #pragma once
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>

@@ -1,6 +1,7 @@
 // abtrain: the program. Reads the command line and hands over to one command.
 #include <csignal>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "distributed/launch.h"
 #include "tools/report/report_command.h"

@@ -1,5 +1,6 @@
 // Numbers of a plan as a person reads them.
 #pragma once
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "tools/train/config.h"

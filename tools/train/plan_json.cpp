@@ -1,6 +1,7 @@
 #include "tools/train/plan_json.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "tools/train/efficiency.h"
 #include "tools/train/plan_format.h"

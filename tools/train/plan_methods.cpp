@@ -1,6 +1,7 @@
 #include "tools/train/plan_methods.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "engine/error.h"
 #include "tools/train/plan_format.h"

@@ -1,5 +1,7 @@
 #include "tools/train/plan_text.h"
 
+#include <nlohmann/json.hpp>
+
 namespace ab {
 namespace {
 

@@ -1,6 +1,7 @@
 #include "tools/train/timeline.h"
 
 #include <exception>
+#include <nlohmann/json.hpp>
 
 namespace ab {
 
