@@ -1,9 +1,7 @@
-// Column statistics are taken per (row chunk, tile of channels) in one sweep of memory, by
-// Welford's update ("Note on a method for calculating corrected sums of squares and products",
-// 1962) of d = x - x of the chunk's first row, so that a mean of 1000 costs no digits:
-//   e = d - mean,  mean += e / n,  M2 += e (d - mean).
-// Chunks are folded in order by Chan's formula ("Algorithms for computing the sample variance",
-// 1983), written for many parts at once:
+// Column statistics are taken per (row chunk, tile of channels): the local mean, then M2 about it
+// while the chunk is still in cache, one sweep of memory. The first row of the chunk is subtracted
+// before summing, so that a mean of 1000 costs no digits. Chunks are folded in order by Chan's
+// formula ("Algorithms for computing the sample variance", 1983), written for many parts at once:
 //   mean = sum n_b mean_b / n,  M2 = sum (M2_b + n_b (mean_b - mean)^2).
 // Bytes: 2 reads and 1 write of (rows, C), one more read with a residual. Accumulation in float, in
 // an order fixed by the shape.
@@ -26,19 +24,18 @@ struct LocalStatistics {
     const int64_t width = tiling.cols, place = t.chunk * width + t.first_col;
     const T *rows = x + t.first_col, *origin = rows + t.first_row * width;
     float *out_mean = mean + place, *out_m2 = m2 + place;
-    const int64_t first = t.first_row;
-    column_fold(
-        block, first, t.last_row, t.width,
-        [=](int64_t r, int c, Pair state) {
-          const float inverse = 1.0f / static_cast<float>(r - first + 1);
-          const float d = load(rows[r * width + c]) - load(origin[c]), e = d - state.first;
-          const float moved = state.first + e * inverse;
-          return Pair{moved, state.second + e * (d - moved)};
+    const float inverse = 1.0f / static_cast<float>(t.last_row - t.first_row);
+    block.column_sum<kWideTile>(
+        t.first_row, t.last_row, t.width,
+        [=](int64_t r, int c) { return load(rows[r * width + c]) - load(origin[c]); },
+        [=](int c, float total) { out_mean[c] = load(origin[c]) + total * inverse; });
+    block.column_sum<kWideTile>(
+        t.first_row, t.last_row, t.width,
+        [=](int64_t r, int c) {
+          const float d = load(rows[r * width + c]) - out_mean[c];
+          return d * d;
         },
-        [=](int c, Pair state) {
-          out_mean[c] = load(origin[c]) + state.first;
-          out_m2[c] = state.second;
-        });
+        [=](int c, float total) { out_m2[c] = total; });
   }
 };
 

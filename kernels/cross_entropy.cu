@@ -24,16 +24,17 @@ struct Forward {
     const int64_t first = block.index() * kGroup;
     const int count = static_cast<int>(rows - first < kGroup ? rows - first : kGroup);
     const T* group = logits + first * cols;
-    float top[kGroup];
-    Pair sums[kGroup];  // of exp(x - top) and of x - top
+    float top[kGroup], total[kGroup], below[kGroup];
     for (int r = 0; r < count; ++r) top[r] = row_max(block, cols, group + r * cols);
-    for (int r = 0; r < count; ++r) {
-      fetch(group + (kGroup + r) * cols, cols);
-      sums[r] = row_sums(block, cols, group + r * cols, [t = top[r]](float x) {
-        return Pair{exp_of<T>(x - t), x - t};
-      });
-    }
-    for (int r = 0; r < count; ++r) finish(block, first + r, top[r], sums[r].first, sums[r].second);
+    fetch(group + kGroup * cols, kGroup * cols);
+    for (int r = 0; r < count; ++r)
+      total[r] = row_sum(block, cols, group + r * cols,
+                         [t = top[r]](float x) { return exp_of<T>(x - t); });
+    for (int r = 0; r < count; ++r)
+      below[r] = smoothing == 0.0f ? 0.0f
+                                   : row_sum(block, cols, group + r * cols,
+                                             [t = top[r]](float x) { return x - t; });
+    for (int r = 0; r < count; ++r) finish(block, first + r, top[r], total[r], below[r]);
   }
 
   AB_FN void finish(const Block& block, int64_t r, float top, float total, float below) const {

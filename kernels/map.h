@@ -97,23 +97,6 @@ AB_FN float row_sum(const Block& block, int64_t n, const T* x, F f) {
   return block.sum(n, [=](int64_t i) { return f(load(x[i])); });
 }
 
-// The sums of both halves of f(x[i]).
-template <class T, class F>
-AB_FN Pair row_sums(const Block& block, int64_t n, const T* x, F f) {
-#if !defined(__CUDA_ARCH__)
-  if constexpr (sizeof(T) == 2) {
-    const Pair odd = n % 2 ? f(load(x[n - 1])) : Pair{0.0f, 0.0f};
-    const Pair even = block.sums(n / 2, [=](int64_t i) {
-      const HalfPair p = load_pair(x + 2 * i);
-      const Pair low = f(p.low), high = f(p.high);
-      return Pair{low.first + high.first, low.second + high.second};
-    });
-    return {even.first + odd.first, even.second + odd.second};
-  }
-#endif
-  return block.sums(n, [=](int64_t i) { return f(load(x[i])); });
-}
-
 // A row of values in scratch, as floats, filled up to whole strips. On the host a strip of bf16
 // values lies as its even ones and its odd ones, in two halves of the scratch, and the last strip
 // of a row begins among those that have been, whose second copies are filling.

@@ -2,8 +2,7 @@
 // what another one writes, and sums run in an order fixed by the sizes alone.
 //   each_row     f(r, c) for every element of some rows: rows outermost on the host, so that column
 //                parameters stay in cache; on CUDA a warp takes neighbouring elements.
-//   column_fold  two numbers a column that rows update in order; column_sums: two sums, f(r, c)
-//                returns both terms.
+//   column_sums  two column sums of one sweep: f(r, c) returns both terms.
 #pragma once
 #include "kernels/block.h"
 #include "kernels/columns.h"
@@ -39,15 +38,17 @@ AB_FN void each_row(const Block& block, int64_t first, int64_t last, int64_t col
       [=](int, int64_t r, int64_t c) { f(r, c); });
 }
 
-// out(c, state) where state begins as zeros and becomes f(r, c, state) row by row for r in
-// [first, last), for c in [0, columns), columns <= kWideTile.
+// out(c, totals) with totals = sums over rows r in [first, last) of f(r, c), columns <= kWideTile.
 template <class F, class Out>
-AB_FN void column_fold(const Block& block, int64_t first, int64_t last, int columns, F f, Out out) {
+AB_FN void column_sums(const Block& block, int64_t first, int64_t last, int columns, F f, Out out) {
 #if defined(__CUDA_ARCH__)
   for (int c = threadIdx.x; c < columns; c += blockDim.x) {
-    Pair state{0.0f, 0.0f};
-    for (int64_t r = first; r < last; ++r) state = f(r, c, state);
-    out(c, state);
+    Pair total{0.0f, 0.0f};
+    for (int64_t r = first; r < last; ++r) {
+      const Pair term = f(r, c);
+      total = {total.first + term.first, total.second + term.second};
+    }
+    out(c, total);
   }
   block.sync();
 #else
@@ -56,26 +57,14 @@ AB_FN void column_fold(const Block& block, int64_t first, int64_t last, int colu
   for (int64_t r = first; r < last; ++r) {
 #pragma omp simd
     for (int c = 0; c < columns; ++c) {
-      const Pair state = f(r, c, Pair{a[c], b[c]});
-      a[c] = state.first;
-      b[c] = state.second;
+      const Pair term = f(r, c);
+      a[c] += term.first;
+      b[c] += term.second;
     }
     one_by_one();
   }
   for (int c = 0; c < columns; ++c) out(c, Pair{a[c], b[c]});
 #endif
-}
-
-// out(c, totals) with totals = sums over rows r in [first, last) of f(r, c), columns <= kWideTile.
-template <class F, class Out>
-AB_FN void column_sums(const Block& block, int64_t first, int64_t last, int columns, F f, Out out) {
-  column_fold(
-      block, first, last, columns,
-      [=](int64_t r, int c, Pair total) {
-        const Pair term = f(r, c);
-        return Pair{total.first + term.first, total.second + term.second};
-      },
-      out);
 }
 
 }  // namespace ab
