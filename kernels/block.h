@@ -227,9 +227,6 @@ class Block {
     for (int l = 0; l < 4; ++l) c[l] = combine(b[l], b[l + 4]);
     return combine(combine(c[0], c[2]), combine(c[1], c[3]));
   }
-  AB_FN static float larger(float a, float b) {
-    return a > b ? a : b;
-  }
 
 #if defined(__CUDA_ARCH__)
   // Folds one value per thread: within warps by shuffles, then over the warps' results.
