@@ -107,7 +107,7 @@ void HostConvolution::backward_filter(Stream stream, Arena& arena, const Convolu
   const int64_t inputs = shape.kernel_h * shape.kernel_w * shape.in_channels;
   const bool dense = covers_map(shape);
   const bool gathers =
-      !avx512_ && !dense && !is_winograd(shape, Pass::kFilter) && filter_is_gathered(shape);
+      !avx512_ && !dense && !is_winograd(shape, dtype, Pass::kFilter) && filter_is_gathered(shape);
   Tensor patches;
   if (gathers) {
     patches = Tensor(arena, {places, inputs}, dtype);
@@ -196,7 +196,7 @@ void HostConvolution::run(Stream stream, Arena& arena, const Request& request,
                           const std::array<DevicePtr, 3>& addresses, DevicePtr bias) {
   if (request.dtype == DType::kBFloat16 && !avx512_)
     return run_widened(stream, arena, request, addresses, bias);
-  if (is_winograd(request.shape, request.pass))
+  if (is_winograd(request.shape, request.dtype, request.pass))
     return run_winograd(arena, request, addresses, bias);
   Plan& plan = this->plan(request);
   const auto memory = [&](size_t bytes) {

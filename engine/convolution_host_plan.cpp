@@ -42,15 +42,16 @@ bool HostConvolution::filter_is_product(const ConvolutionShape& s, DType dtype) 
   return places >= 8192 && s.in_channels * s.out_channels >= 16384;
 }
 
-// Not measured with AVX-512. Without it, forward, data and filter, oneDNN's convolution against
-// this: (16, 56, 56, 64) 185 : 315, 180 : 319, 111 : 314; (16, 7, 7, 512) 161 : 276, 190 : 295, 184
-// : 292; (128, 16, 16, 32) 178 : 229, 198 : 240, 150 : 246; with 16 channels 149 : 136, 180 : 139,
-// 152 : 143. Tiles that reach over the map's edge cost as much as others; at most 4/5 of the direct
-// products. A tap of few places (corners see one of a 2 x 2 map) would take over the rounding of
-// its tile's.
-bool HostConvolution::is_winograd(const ConvolutionShape& s, Pass pass) const {
-  if (avx512_ || !host::Winograd::applies(s) || std::min(s.in_channels, s.out_channels) < 32)
-    return false;
+// fp32: forward, data and filter, oneDNN's convolution against this. With AVX-512: (8, 56, 56, 64)
+// 220 : 308, 218 : 325, 177 : 285; (8, 7, 7, 512) 212 : 227, 198 : 290, 150 : 284; (128, 8, 8, 256)
+// 252 : 326, 259 : 427, 232 : 434. Without: (16, 56, 56, 64) 185 : 315, 180 : 319, 111 : 314; (16,
+// 7, 7, 512) 161 : 276, 190 : 295, 184 : 292; (128, 16, 16, 32) 178 : 229, 198 : 240, 150 : 246;
+// with 16 channels 149 : 136, 180 : 139, 152 : 143. Tiles that reach over the map's edge cost as
+// much as others; at most 4/5 of the direct products. A tap of few places (corners see one of a
+// 2 x 2 map) would take over the rounding of its tile's. bf16 with AVX-512 is oneDNN's alone.
+bool HostConvolution::is_winograd(const ConvolutionShape& s, DType dtype, Pass pass) const {
+  if (avx512_ && dtype == DType::kBFloat16) return false;
+  if (!host::Winograd::applies(s) || std::min(s.in_channels, s.out_channels) < 32) return false;
   const int64_t places = s.out_height() * s.out_width();
   const int64_t tiles = (s.out_height() + 1) / 2 * ((s.out_width() + 1) / 2);
   if (5 * 16 * tiles > 4 * 9 * places) return false;

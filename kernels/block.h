@@ -5,32 +5,10 @@
 // free of order: f(i) may not read what f(j) writes in the same call. Sums accumulate in float in
 // an order fixed by n and the block size alone, so two runs agree to the bit.
 #pragma once
-#include <atomic>
-
+#include "kernels/host_hints.h"
 #include "kernels/numbers.h"
 
 namespace ab {
-
-// Asks the host's memory for n values that are needed soon, where the processor does not foresee
-// it: the next piece of a tile, or the next rows while these ones are being computed with.
-template <class T>
-AB_FN void fetch(const T* from, int64_t n) {
-#if !defined(__CUDA_ARCH__)
-  for (int64_t i = 0; i < n; i += 64 / static_cast<int64_t>(sizeof(T)))
-    __builtin_prefetch(from + i);
-#else
-  (void)from, (void)n;
-#endif
-}
-
-// Keeps the compiler from merging the passes of a host loop around loops. Blocks: the last ones of
-// a thread would be summed in another order than the others. Rows: two at a time are two streams
-// of memory, which is fetched ahead for one.
-AB_FN void one_by_one() {
-#if !defined(__CUDA_ARCH__)
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-#endif
-}
 
 struct Pair {
   float first, second;
@@ -52,6 +30,24 @@ class Block {
 #else
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) f(i);
+#endif
+  }
+
+  // The same; on the host in strips, with ahead(i, count) before each of them: a few lines fetched
+  // at a time do not hold up what is being read, as those of a whole row do.
+  template <class F, class Ahead>
+  AB_FN void each(int64_t n, F f, Ahead ahead) const {
+#if defined(__CUDA_ARCH__)
+    (void)ahead;
+    each(n, f);
+#else
+    constexpr int64_t kStrip = 64;
+    for (int64_t i = 0; i < n; i += kStrip) {
+      const int64_t count = n - i < kStrip ? n - i : kStrip;
+      ahead(i, count);
+#pragma omp simd
+      for (int64_t l = 0; l < count; ++l) f(i + l);
+    }
 #endif
   }
 

@@ -25,14 +25,14 @@ struct Forward {
     const float *g = gamma, *b = beta;
     const float count = static_cast<float>(cols);
     const float m = block.sum(cols, [=](int64_t c) { return load(in[c]); }) / count;
-    fetch(in + cols, cols);  // the next row, while this one is computed with
-    fetch(out + cols, cols);
     const float variance = block.sum(cols, [=](int64_t c) {
       const float distance = load(in[c]) - m;
       return distance * distance;
     }) / count;
     const float r = 1.0f / sqrtf(variance + epsilon);
-    block.each(cols, [=](int64_t c) { store(out + c, (load(in[c]) - m) * r * g[c] + b[c]); });
+    block.each(
+        cols, [=](int64_t c) { store(out + c, (load(in[c]) - m) * r * g[c] + b[c]); },
+        [=](int64_t c, int64_t count) { fetch(in + cols + c, count); });  // the next row
     float *mean_out = mean + block.index(), *rstd_out = rstd + block.index();
     block.once([=] {
       *mean_out = m;
@@ -75,23 +75,30 @@ struct Backward {
       return Pair{d, d * ((load(in[c]) - m) * scale)};
     });
     const float mean_g = sums.first / count, mean_gx = sums.second / count;
-    fetch(in + cols, cols);  // the next row, while this one is computed with
-    fetch(grad + cols, cols);
-    fetch(out + cols, cols);
+    const auto next_row = [=](int64_t c, int64_t count) {
+      fetch(in + cols + c, count);
+      fetch(grad + cols + c, count);
+    };
     if (totals == nullptr) {
-      block.each(cols, [=](int64_t c) {
-        const float xhat = (load(in[c]) - m) * scale;
-        store(out + c, scale * (load(grad[c]) * g[c] - mean_g - xhat * mean_gx));
-      });
+      block.each(
+          cols,
+          [=](int64_t c) {
+            const float xhat = (load(in[c]) - m) * scale;
+            store(out + c, scale * (load(grad[c]) * g[c] - mean_g - xhat * mean_gx));
+          },
+          next_row);
       return;
     }
     float *dgamma = totals, *dbeta = totals + cols;
-    block.each(cols, [=](int64_t c) {
-      const float xhat = (load(in[c]) - m) * scale, d = load(grad[c]);
-      dgamma[c] += d * xhat;
-      dbeta[c] += d;
-      store(out + c, scale * (d * g[c] - mean_g - xhat * mean_gx));
-    });
+    block.each(
+        cols,
+        [=](int64_t c) {
+          const float xhat = (load(in[c]) - m) * scale, d = load(grad[c]);
+          dgamma[c] += d * xhat;
+          dbeta[c] += d;
+          store(out + c, scale * (d * g[c] - mean_g - xhat * mean_gx));
+        },
+        next_row);
   }
 };
 
