@@ -2,8 +2,8 @@
 """Compares the speed of the working tree with another commit in one run, A B A B.
 
 Builds the other commit under build/checkperf/ (once), runs bench_step and bench_kernels of both in
-turns, and compares each row's best figure. A row that looks slower is measured again in further turns
-before it counts, since other work on the machine slows single turns. Ends with exit code 1 when any
+turns, and compares each row's best figure. Rows that look slower are measured again, alone, in further
+turns before they count, since other work on the machine slows single turns. Ends with exit code 1 when any
 row lost more than --tolerance, and names the rows.
 `cmake --build build/release --target checkperf` runs it against the last commit.
 """
@@ -39,24 +39,32 @@ def built_commit(name):
     return bin_folder
 
 
-def step_rates(bin_folder, options):
+def step_rates(bin_folder, options, wanted):
     rates = {}
     for precision in options.precisions:
         for model, batch in STEPS:
-            row = json.loads(output_of([bin_folder / "bench_step", "--model", model, "--batch", batch,
-                                        "--precision", precision, "--seconds", options.seconds, "--json"]))
-            rates[f"step {model} batch {batch} {precision}"] = row["images_per_s"]
+            row = f"step {model} batch {batch} {precision}"
+            if wanted is None or row in wanted:
+                result = json.loads(output_of([bin_folder / "bench_step", "--model", model, "--batch", batch,
+                                               "--precision", precision, "--seconds", options.seconds, "--json"]))
+                rates[row] = result["images_per_s"]
     return rates
 
 
-def kernel_rates(bin_folder, options):
-    rows = json.loads(output_of([bin_folder / "bench_kernels", "--filter", options.filter, "--json"]))
+def kernel_rates(bin_folder, options, wanted):
+    names = options.filter
+    if wanted is not None:
+        names = "^(" + "|".join(sorted({row.split()[0] for row in wanted if not row.startswith("step ")})) + ")$"
+    if names == "^()$":
+        return {}
+    rows = json.loads(output_of([bin_folder / "bench_kernels", "--filter", names, "--json"]))
     return {f"{row['kernel']} {row['shape']} {row['dtype']}": 1.0 / row["seconds"] for row in rows}
 
 
-def measure(bin_folder, options):
-    rates = {} if options.kernels_only else step_rates(bin_folder, options)
-    return {**rates, **kernel_rates(bin_folder, options)}
+def measure(bin_folder, options, wanted):
+    """Rates of the rows that are wanted, of all for None."""
+    steps = {} if options.kernels_only else step_rates(bin_folder, options, wanted)
+    return {**steps, **kernel_rates(bin_folder, options, wanted)}
 
 
 def main():
@@ -73,21 +81,22 @@ def main():
     options = parser.parse_args()
     other = built_commit(options.commit)
     best = {"then": {}, "now": {}}
-    losses = {}
+    losses, wanted = {}, None
     for turn in range(options.rounds + options.more_rounds):
         for side, folder in (("then", other), ("now", options.bin)):
-            for row, rate in measure(folder, options).items():
+            for row, rate in measure(folder, options, wanted).items():
                 best[side][row] = max(rate, best[side].get(row, 0.0))
         both = [row for row in best["now"] if row in best["then"]]
         losses = {row: 1.0 - best["now"][row] / best["then"][row] for row in both}
-        print(f"turn {turn + 1}: {sum(loss > options.tolerance for loss in losses.values())} of {len(both)} rows "
-              "look slower", file=sys.stderr)
-        if turn + 1 >= options.rounds and max(losses.values()) <= options.tolerance:
-            break
+        slower = [row for row, loss in losses.items() if loss > options.tolerance]
+        print(f"turn {turn + 1}: {len(slower)} of {len(both)} rows look slower", file=sys.stderr)
+        if turn + 1 >= options.rounds:
+            wanted = slower
+            if not slower:
+                break
     print(f"{'row':72} now / {options.commit}")
     for row, loss in losses.items():
         print(f"{row:72} {1.0 - loss:6.3f}{'  SLOWER' if loss > options.tolerance else ''}")
-    slower = [row for row, loss in losses.items() if loss > options.tolerance]
     if slower:
         sys.exit(f"checkperf: {len(slower)} of {len(losses)} rows lost more than {options.tolerance:.0%}: "
                  + "; ".join(slower))
