@@ -30,9 +30,7 @@ struct Forward {
       return distance * distance;
     }) / count;
     const float r = 1.0f / sqrtf(variance + epsilon);
-    block.each(
-        cols, [=](int64_t c) { store(out + c, (load(in[c]) - m) * r * g[c] + b[c]); },
-        [=](int64_t c, int64_t count) { fetch(in + cols + c, count); });  // the next row
+    block.each(cols, [=](int64_t c) { store(out + c, (load(in[c]) - m) * r * g[c] + b[c]); });
     float *mean_out = mean + block.index(), *rstd_out = rstd + block.index();
     block.once([=] {
       *mean_out = m;
