@@ -73,9 +73,10 @@ struct Backward {
       return Pair{d, d * ((load(in[c]) - m) * scale)};
     });
     const float mean_g = sums.first / count, mean_gx = sums.second / count;
-    const auto next_row = [=](int64_t c, int64_t count) {
-      fetch(in + cols + c, count);
-      fetch(grad + cols + c, count);
+    const T *next = in + cols, *next_grad = grad + cols;
+    const auto fetch_next = [=](int64_t c, int64_t count) {
+      fetch(next + c, count);
+      fetch(next_grad + c, count);
     };
     if (totals == nullptr) {
       block.each(
@@ -84,7 +85,7 @@ struct Backward {
             const float xhat = (load(in[c]) - m) * scale;
             store(out + c, scale * (load(grad[c]) * g[c] - mean_g - xhat * mean_gx));
           },
-          next_row);
+          fetch_next);
       return;
     }
     float *dgamma = totals, *dbeta = totals + cols;
@@ -96,7 +97,7 @@ struct Backward {
           dbeta[c] += d;
           store(out + c, scale * (d * g[c] - mean_g - xhat * mean_gx));
         },
-        next_row);
+        fetch_next);
   }
 };
 
