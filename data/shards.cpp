@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr uint64_t kMaxSide = 1 << 20;
+constexpr uint64_t kMaxShardSide = 1 << 20;
 
 // A file's header, index and names, checked.
 class Shard {
@@ -88,7 +88,7 @@ class Shard {
       fail("does not name its " + std::to_string(header_.classes) + " classes");
     for (const ShardEntry& e : index_) {
       const uint64_t room = header_.index_offset;
-      if (e.height == 0 || e.width == 0 || e.height > kMaxSide || e.width > kMaxSide ||
+      if (e.height == 0 || e.width == 0 || e.height > kMaxShardSide || e.width > kMaxShardSide ||
           e.offset < sizeof header_ || e.offset > room ||
           uint64_t{3} * e.height * e.width > room - e.offset || e.label >= header_.classes)
         fail("entry " + std::to_string(&e - index_.data()) + " of the index cannot be");

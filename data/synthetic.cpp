@@ -14,7 +14,7 @@ namespace ab {
 
 namespace {
 
-constexpr int kTiles = 4, kChannels = 3;
+constexpr int kTiles = 4, kColours = 3;
 
 class Synthetic final : public Dataset {
  public:
@@ -28,7 +28,7 @@ class Synthetic final : public Dataset {
 
   int64_t size() const override { return size_; }
   int classes() const override { return classes_; }
-  int channels() const override { return kChannels; }
+  int channels() const override { return kColours; }
   int height() const override { return side_; }
   int width() const override { return side_; }
   const char* format() const override { return "synthetic"; }
@@ -40,8 +40,8 @@ class Synthetic final : public Dataset {
 
   void read(int64_t index, Image& image) const override {
     image.height = image.width = side_;
-    image.channels = kChannels;
-    const size_t bytes = static_cast<size_t>(side_) * side_ * kChannels;
+    image.channels = kColours;
+    const size_t bytes = static_cast<size_t>(side_) * side_ * kColours;
     image.pixels.resize(bytes);
     uint8_t* out = image.pixels.data();
     const uint64_t first = static_cast<uint64_t>(index) << 32;
@@ -60,7 +60,7 @@ class Synthetic final : public Dataset {
         const int begin = (tile * side_ + kTiles - 1) / kTiles;
         const int end = ((tile + 1) * side_ + kTiles - 1) / kTiles;
         for (int x = begin; x < end; ++x) {
-          uint8_t* pixel = out + (static_cast<size_t>(y) * side_ + x) * kChannels;
+          uint8_t* pixel = out + (static_cast<size_t>(y) * side_ + x) * kColours;
           pixel[0] = static_cast<uint8_t>((pixel[0] + (colour.x & 255)) / 2);
           pixel[1] = static_cast<uint8_t>((pixel[1] + (colour.y & 255)) / 2);
           pixel[2] = static_cast<uint8_t>((pixel[2] + (colour.z & 255)) / 2);

@@ -97,6 +97,12 @@ void Communicator::all_gather(Purpose purpose, const void* mine, void* all, int6
       ->wait();
 }
 
+std::vector<int64_t> Communicator::all_gather(Purpose purpose, const std::vector<int64_t>& mine) {
+  std::vector<int64_t> all(mine.size() * static_cast<size_t>(size()));
+  all_gather(purpose, mine.data(), all.data(), static_cast<int64_t>(mine.size()), DType::kInt64);
+  return all;
+}
+
 std::unique_ptr<Communicator> Communicator::split(int color, const std::string& name) {
   if (color < 0)
     throw CommunicationError("split of communicator " + name_ + " into " + name + ": color " +

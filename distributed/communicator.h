@@ -83,6 +83,8 @@ class Communicator {
                  int root);
   // all: size() blocks of `elements`; this rank's block is read from `mine`.
   void all_gather(Purpose purpose, const void* mine, void* all, int64_t elements, DType dtype);
+  // Every rank's numbers, equally many, by rank.
+  std::vector<int64_t> all_gather(Purpose purpose, const std::vector<int64_t>& mine);
 
   // Ranks with one color form a communicator, ordered by rank. Every rank calls it. Costs no ledger
   // bytes: it is set-up, not data.

@@ -38,7 +38,7 @@ int64_t start_of_process(int64_t id) {
   return std::atoll(field.c_str());
 }
 
-std::string seconds_text(double seconds) {
+std::string silence_text(double seconds) {
   char text[32];
   std::snprintf(text, sizeof text, "%.1f s", seconds);
   return text;
@@ -200,7 +200,7 @@ std::string RankWatch::survey() {
     else if (answer->busy)
       by_state[std::string("in ") + answer->text].push_back(r);
     else
-      text += name_of_rank(r) + " has been in no collective for " + seconds_text(answer->seconds) +
+      text += name_of_rank(r) + " has been in no collective for " + silence_text(answer->seconds) +
               (answer->text[0] ? std::string(", the last was ") + answer->text : "") + "; ";
   }
   for (const auto& [state, ranks] : by_state)

@@ -41,10 +41,17 @@ struct Factors {
 
 // Routes by Gram matrix from this cutoff on.
 constexpr float kGramCutoff = 0.05f;
+// Below this eigenvalue of the Gram matrix squares vanish: the full route scales instead.
+constexpr float kLeastLambda = 1e-30f;
 // Throws std::invalid_argument unless w is an fp32 matrix with m >= n and 0 <= cutoff < 1.
 void check_decomposition(const Tensor& w, float cutoff);
 // The places of every sigma strictly greater than cutoff times the largest, at least one.
 std::vector<int64_t> kept_terms(const std::vector<double>& sigma, float cutoff);
+
+// (rows, columns), fp32, not filled.
+inline Tensor float_matrix(Arena& arena, int64_t rows, int64_t columns) {
+  return Tensor(arena, {rows, columns}, DType::kFloat32);
+}
 
 class Decomposition {
  public:

@@ -20,7 +20,6 @@
 namespace ab {
 namespace {
 
-constexpr float kLeastLambda = 1e-30f;  // below it, squares vanish: the full route scales instead
 constexpr int64_t kJacobiColumns = 64;
 constexpr double kJacobiTolerance = 1e-7;
 constexpr int kJacobiSweeps = 100;
@@ -31,10 +30,6 @@ void check_cusolver(cusolverStatus_t status, const char* call) {
 }
 #define AB_CUSOLVER(call) check_cusolver(call, #call)
 
-Tensor matrix(Arena& arena, int64_t rows, int64_t columns) {
-  return Tensor(arena, {rows, columns}, DType::kFloat32);
-}
-
 void* address(const Tensor& t) {
   return t.data().as<void>();
 }
@@ -43,7 +38,7 @@ float* floats(const Tensor& t) {
 }
 
 Tensor transposed(Stream stream, Arena& arena, const Tensor& x) {
-  Tensor y = matrix(arena, x.shape()[1], x.shape()[0]);
+  Tensor y = float_matrix(arena, x.shape()[1], x.shape()[0]);
   transpose(stream, DType::kFloat32, x.shape()[0], x.shape()[1], x.data(), y.data());
   return y;
 }
@@ -80,7 +75,8 @@ Tensor CudaDecomposition::write(const Place& at, const std::vector<T>& values, D
 
 double CudaDecomposition::energy_of(const Place& at, const Tensor& x) {
   const int64_t columns = x.shape()[1];
-  const Tensor squares(at.arena, {columns}, DType::kFloat64), peaks = matrix(at.arena, 1, columns);
+  const Tensor squares(at.arena, {columns}, DType::kFloat64),
+      peaks = float_matrix(at.arena, 1, columns);
   scan_columns(at.stream, x.shape()[0], columns, x.data(), squares.data(), peaks.data());
   const std::vector<double> sums = read<double>(at, squares);
   return std::accumulate(sums.begin(), sums.end(), 0.0);
@@ -136,7 +132,7 @@ Factors CudaDecomposition::decompose(Stream stream, Arena& arena, const Tensor& 
 
 bool CudaDecomposition::gram(const Place& at, const Tensor& w, float cutoff, Spectrum& spectrum) {
   const int64_t m = w.shape()[0], n = w.shape()[1];
-  const Tensor vectors = matrix(at.arena, n, n), lambda = matrix(at.arena, 1, n);
+  const Tensor vectors = float_matrix(at.arena, n, n), lambda = float_matrix(at.arena, 1, n);
   const Tensor info(at.arena, {1}, DType::kInt32);
   multiply(at.arena, at.stream, w, true, w, false, vectors);
   if (!std::isfinite(energy_of(at, vectors))) return false;  // overflow
@@ -164,8 +160,8 @@ bool CudaDecomposition::gram(const Place& at, const Tensor& w, float cutoff, Spe
     places[static_cast<size_t>(j)] = static_cast<int32_t>(n - 1 - j);
   const Tensor order = write(at, places, DType::kInt32);
   const Tensor ones = write(at, std::vector<float>(places.size(), 1.0f), DType::kFloat32);
-  spectrum.right = matrix(at.arena, terms, n);
-  spectrum.left = matrix(at.arena, m, terms);
+  spectrum.right = float_matrix(at.arena, terms, n);
+  spectrum.left = float_matrix(at.arena, m, terms);
   pick_rows(at.stream,
             {terms, n, n, vectors.data(), spectrum.right.data(), order.data(), ones.data()});
   multiply(at.arena, at.stream, w, false, spectrum.right, true, spectrum.left);
@@ -176,8 +172,8 @@ bool CudaDecomposition::gram(const Place& at, const Tensor& w, float cutoff, Spe
 
 bool CudaDecomposition::full_qr(const Place& at, const Tensor& w, Spectrum& spectrum) {
   const int64_t m = w.shape()[0], n = w.shape()[1];
-  const Tensor copy = transposed(at.stream, at.arena, w), sigma = matrix(at.arena, 1, n);
-  const Tensor u = matrix(at.arena, n, m), vt = matrix(at.arena, n, n);
+  const Tensor copy = transposed(at.stream, at.arena, w), sigma = float_matrix(at.arena, 1, n);
+  const Tensor u = float_matrix(at.arena, n, m), vt = float_matrix(at.arena, n, n);
   const Tensor info(at.arena, {1}, DType::kInt32);
   size_t on_device = 0, on_host = 0;
   AB_CUSOLVER(cusolverDnXgesvd_bufferSize(library_.get(), settings_.get(), 'S', 'S', m, n,
@@ -202,8 +198,8 @@ bool CudaDecomposition::full_qr(const Place& at, const Tensor& w, Spectrum& spec
 
 bool CudaDecomposition::full_jacobi(const Place& at, const Tensor& w, Spectrum& spectrum) {
   const int m = static_cast<int>(w.shape()[0]), n = static_cast<int>(w.shape()[1]);
-  const Tensor copy = transposed(at.stream, at.arena, w), sigma = matrix(at.arena, 1, n);
-  const Tensor u = matrix(at.arena, n, m), v = matrix(at.arena, n, n);
+  const Tensor copy = transposed(at.stream, at.arena, w), sigma = float_matrix(at.arena, 1, n);
+  const Tensor u = float_matrix(at.arena, n, m), v = float_matrix(at.arena, n, n);
   const Tensor info(at.arena, {1}, DType::kInt32);
   int size = 0;  // in floats
   AB_CUSOLVER(cusolverDnSgesvdj_bufferSize(library_.get(), CUSOLVER_EIG_MODE_VECTOR, 1, m, n,
@@ -227,7 +223,8 @@ bool CudaDecomposition::full_jacobi(const Place& at, const Tensor& w, Spectrum& 
 Factors CudaDecomposition::cut(const Place& at, const Tensor& w, double energy, float cutoff,
                                const Spectrum& spectrum) {
   const int64_t m = w.shape()[0], n = w.shape()[1], terms = spectrum.left.shape()[1];
-  const Tensor squares(at.arena, {terms}, DType::kFloat64), peaks = matrix(at.arena, 1, terms);
+  const Tensor squares(at.arena, {terms}, DType::kFloat64),
+      peaks = float_matrix(at.arena, 1, terms);
   scan_columns(at.stream, m, terms, spectrum.left.data(), squares.data(), peaks.data());
   const std::vector<double> lengths = read<double>(at, squares);
   const std::vector<float> signs = read<float>(at, peaks);
@@ -248,7 +245,7 @@ Factors CudaDecomposition::cut(const Place& at, const Tensor& w, double energy, 
     kept_energy += sigma[j] * sigma[j];
   }
   const int64_t k = static_cast<int64_t>(places.size());
-  Factors factors{matrix(at.arena, m, k), matrix(at.arena, k, n), {}};
+  Factors factors{float_matrix(at.arena, m, k), float_matrix(at.arena, k, n), {}};
   const Tensor order = write(at, places, DType::kInt32);
   const Tensor left = write(at, left_scale, DType::kFloat32);
   const Tensor right = write(at, right_scale, DType::kFloat32);
@@ -256,7 +253,7 @@ Factors CudaDecomposition::cut(const Place& at, const Tensor& w, double energy, 
                {m, k, terms, spectrum.left.data(), factors.a.data(), order.data(), left.data()});
   pick_rows(at.stream,
             {k, n, n, spectrum.right.data(), factors.b.data(), order.data(), right.data()});
-  const Tensor difference = matrix(at.arena, m, n);
+  const Tensor difference = float_matrix(at.arena, m, n);
   device_.runtime().copy(at.stream, difference.data(), w.data(), w.bytes());
   multiply(at.arena, at.stream, factors.a, false, factors.b, false, difference, -1.0f);
   DecompositionReport& report = factors.report;

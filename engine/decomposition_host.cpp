@@ -25,8 +25,6 @@
 namespace ab {
 namespace {
 
-constexpr float kLeastLambda = 1e-30f;  // below it, squares vanish: the full route scales instead
-
 void use_one_blas_thread() {
   [[maybe_unused]] static const bool done = [] {
     void* set = dlsym(RTLD_DEFAULT, "openblas_set_num_threads");
@@ -57,10 +55,6 @@ void scan_columns(const float* x, int64_t rows, int64_t columns, std::vector<dou
       peak[j] = std::fabs(row[j]) > std::fabs(peak[j]) ? row[j] : peak[j];
     }
   }
-}
-
-Tensor matrix(Arena& arena, int64_t rows, int64_t columns) {
-  return Tensor(arena, {rows, columns}, DType::kFloat32);
 }
 
 float* values(const Tensor& t) {
@@ -107,11 +101,11 @@ bool HostDecomposition::gram(Stream stream, Arena& arena, const Tensor& w, float
                              Spectrum& spectrum) {
   const int64_t m = w.shape()[0], n = w.shape()[1];
   const lapack_int order = static_cast<lapack_int>(n);
-  Tensor vectors = matrix(arena, n, n);
+  Tensor vectors = float_matrix(arena, n, n);
   multiply(arena, stream, w, true, w, false, vectors);
   // Sizes from LAPACK's documentation of ssyevd with eigenvectors.
   const lapack_int work_size = 1 + 6 * order + 2 * order * order, integers = 3 + 5 * order;
-  Tensor lambda = matrix(arena, 1, n), work = matrix(arena, 1, work_size);
+  Tensor lambda = float_matrix(arena, 1, n), work = float_matrix(arena, 1, work_size);
   Tensor integer_work(arena, {integers}, DType::kInt32);
   int64_t terms = n;
   if (!dry_) {
@@ -126,8 +120,8 @@ bool HostDecomposition::gram(Stream stream, Arena& arena, const Tensor& w, float
     terms = std::max<int64_t>(1, l + n - std::upper_bound(l, l + n, limit));
     for (int64_t j = n - 1; j >= 0; --j) spectrum.sigma.push_back(std::sqrt(std::max(0.0f, l[j])));
   }
-  spectrum.right = matrix(arena, terms, n);
-  spectrum.left = matrix(arena, m, terms);
+  spectrum.right = float_matrix(arena, terms, n);
+  spectrum.left = float_matrix(arena, m, terms);
   if (!dry_)
     for (int64_t j = 0; j < terms; ++j)
       std::memcpy(values(spectrum.right) + j * n, values(vectors) + (n - 1 - j) * n,
@@ -142,8 +136,8 @@ bool HostDecomposition::full(Arena& arena, const Tensor& w, bool divide_and_conq
                              Spectrum& spectrum) {
   const int64_t m = w.shape()[0], n = w.shape()[1];
   const lapack_int rows = static_cast<lapack_int>(n), columns = static_cast<lapack_int>(m);
-  Tensor copy = matrix(arena, m, n), sigma = matrix(arena, 1, n);
-  Tensor right = matrix(arena, n, n), left = matrix(arena, m, n);
+  Tensor copy = float_matrix(arena, m, n), sigma = float_matrix(arena, 1, n);
+  Tensor right = float_matrix(arena, n, n), left = float_matrix(arena, m, n);
   Tensor integer_work(arena, {8 * n}, DType::kInt32);
   std::memcpy(values(copy), values(w), w.bytes());
   const auto call = [&](float* work, lapack_int size) {
@@ -160,7 +154,7 @@ bool HostDecomposition::full(Arena& arena, const Tensor& w, bool divide_and_conq
   converged(driver, call(&best_size, -1));
   // The size comes back as a float: one more unit in its last place, so that rounding cannot cut
   // it.
-  Tensor work = matrix(arena, 1, static_cast<int64_t>(std::nextafter(best_size, 3e38f)) + 1);
+  Tensor work = float_matrix(arena, 1, static_cast<int64_t>(std::nextafter(best_size, 3e38f)) + 1);
   if (!converged(driver, call(values(work), static_cast<lapack_int>(work.elements()))))
     return false;
   spectrum.left = left;
@@ -185,8 +179,8 @@ Factors HostDecomposition::cut(Stream stream, Arena& arena, const Tensor& w, dou
   const std::vector<int64_t> kept = kept_terms(sigma, cutoff);
   const int64_t k = static_cast<int64_t>(kept.size());
 
-  Factors factors{matrix(arena, m, k), matrix(arena, k, n), {}};
-  Tensor difference = matrix(arena, m, n);
+  Factors factors{float_matrix(arena, m, k), float_matrix(arena, k, n), {}};
+  Tensor difference = float_matrix(arena, m, n);
   double kept_energy = 0.0;
   if (!dry_) {
     std::vector<float> scale(k);

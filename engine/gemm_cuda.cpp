@@ -28,7 +28,7 @@ namespace ab {
 namespace {
 
 constexpr size_t kWorkspaceLimit = size_t{32} << 20;
-constexpr uint32_t kAlignment = 16;  // what vector loads and the TMA unit ask for
+constexpr uint32_t kWidestAlignment = 16;  // what vector loads and the TMA unit ask for
 
 void check_cublas(cublasStatus_t status, const char* call) {
   if (status != CUBLAS_STATUS_SUCCESS)
@@ -45,10 +45,11 @@ DevicePtr advanced(const Matrix& x, DType dtype, int64_t elements) {
   return x.data.plus_bytes(static_cast<size_t>(elements) * size_of(dtype));
 }
 
-// Largest power of two up to kAlignment that divides the address of every matrix of the batch.
+// Largest power of two up to kWidestAlignment that divides the address of every matrix of the
+// batch.
 uint32_t alignment_of(DevicePtr address, int64_t stride, DType dtype) {
   const uint64_t bits = reinterpret_cast<uint64_t>(address.as<void>()) |
-                        (static_cast<uint64_t>(stride) * size_of(dtype)) | kAlignment;
+                        (static_cast<uint64_t>(stride) * size_of(dtype)) | kWidestAlignment;
   return 1u << std::countr_zero(bits);
 }
 

@@ -33,6 +33,11 @@ struct Parameter {
   bool gradient_written = false;  // this step's first writer overwrites, later ones add (tape)
 };
 
+// Of a bias, which may be absent: null.
+inline bool trains(const Parameter* bias) {
+  return bias != nullptr && bias->trainable;
+}
+
 // A parameter's place among the trainable elements before and after a layout change.
 struct Move {
   const Parameter* parameter;

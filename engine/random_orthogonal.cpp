@@ -13,7 +13,7 @@ namespace ab {
 namespace {
 
 constexpr int kMixing = 12;
-constexpr int kPanel = 16;  // columns that are turned together: a cache line a row
+constexpr int kTogether = 16;  // columns that are turned together: a cache line a row
 
 struct Rotation {
   int32_t first, second;  // rows
@@ -42,13 +42,13 @@ std::vector<Rotation> walk(uint64_t seed, uint64_t stream, int64_t n) {
   return rotations;
 }
 
-// panel (n, kPanel)
+// panel (n, kTogether)
 void turn(const std::vector<Rotation>& rotations, float* panel) {
   for (const Rotation& r : rotations) {
-    float* const x = panel + int64_t{kPanel} * r.first;
-    float* const y = panel + int64_t{kPanel} * r.second;
+    float* const x = panel + int64_t{kTogether} * r.first;
+    float* const y = panel + int64_t{kTogether} * r.second;
 #pragma omp simd
-    for (int c = 0; c < kPanel; ++c) {
+    for (int c = 0; c < kTogether; ++c) {
       const float a = x[c], b = y[c];
       x[c] = r.cosine * a + r.sine * b;
       y[c] = r.cosine * b - r.sine * a;
@@ -63,17 +63,17 @@ void random_orthogonal(uint64_t seed, uint64_t stream, int64_t rows, int64_t col
   const std::vector<Rotation> rotations = walk(seed, stream, n);
 #pragma omp parallel
   {
-    std::vector<float> panel(static_cast<size_t>(n * kPanel));
+    std::vector<float> panel(static_cast<size_t>(n * kTogether));
 #pragma omp for schedule(static)
-    for (int64_t first = 0; first < vectors; first += kPanel) {
-      const int64_t width = std::min<int64_t>(kPanel, vectors - first);
+    for (int64_t first = 0; first < vectors; first += kTogether) {
+      const int64_t width = std::min<int64_t>(kTogether, vectors - first);
       std::fill(panel.begin(), panel.end(), 0.0f);
-      for (int64_t c = 0; c < width; ++c) panel[(first + c) * kPanel + c] = 1.0f;
+      for (int64_t c = 0; c < width; ++c) panel[(first + c) * kTogether + c] = 1.0f;
       turn(rotations, panel.data());
       for (int64_t i = 0; i < n; ++i)
         for (int64_t c = 0; c < width; ++c)
           w[rows >= columns ? i * columns + first + c : (first + c) * columns + i] =
-              panel[i * kPanel + c];
+              panel[i * kTogether + c];
     }
   }
 }

@@ -14,7 +14,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 complain() { echo "check_cuda: $*"; exit 1; }
 
-cmake --preset cuda -B $build -DAB_CUDA=ON -DAB_TESTS=OFF -DCMAKE_COMPILE_WARNING_AS_ERROR=ON \
+cmake --preset cuda -B $build -DAB_CUDA=ON -DAB_TESTS=OFF -DAB_UNITY=ON -DCMAKE_COMPILE_WARNING_AS_ERROR=ON \
   -DCMAKE_CUDA_ARCHITECTURES="${CUDA_ARCH:-80-real}" >"$work/configure" 2>&1 ||
   { cat "$work/configure"; complain "the cuda preset is not configured"; }
 cmake --build $build -j "${AB_JOBS:-2}" --target abtrain bench_kernels bench_step 2>&1 | tee "$work/log"

@@ -5,10 +5,6 @@
 namespace ab {
 namespace {
 
-bool trains(const Parameter* bias) {
-  return bias != nullptr && bias->trainable;
-}
-
 // What the closures of both activations do: dz from dy, and the bias gradient in the same sweep.
 using Sweep = void (*)(Stream, DType, const BiasActivationGradient&);
 

@@ -19,7 +19,7 @@ struct Statistics {
 };
 
 // What backward needs to know of the pass before it.
-struct Saved {
+struct SavedBatchNorm {
   Tensor x, y;  // y only where the ReLU's sign cannot be recomputed from x
   Statistics statistics;
   Parameter *gamma, *beta;
@@ -79,7 +79,7 @@ Statistics running_statistics(Context& context, const BatchNormParameters& p) {
   return s;
 }
 
-BatchNormGradient gradient_arguments(const Saved& s, const Tensor& dy) {
+BatchNormGradient gradient_arguments(const SavedBatchNorm& s, const Tensor& dy) {
   return {s.x.data(),
           s.y.data(),
           dy.data(),
@@ -93,7 +93,7 @@ BatchNormGradient gradient_arguments(const Saved& s, const Tensor& dy) {
 }
 
 // The sums over this rank's rows, which are the parameters' gradients too.
-void backward_sums(Tape& tape, Arena& arena, Stream stream, const Saved& s,
+void backward_sums(Tape& tape, Arena& arena, Stream stream, const SavedBatchNorm& s,
                    const BatchNormGradient& arguments, const Tensor& sums) {
   const Tensor scratch = scratch_for(arena, s.x);
   BatchNormSums out{scratch.data(), sums.data(), DevicePtr(), DevicePtr(), 0.0f, 0.0f};
@@ -110,7 +110,7 @@ void backward_sums(Tape& tape, Arena& arena, Stream stream, const Saved& s,
     if (parameter->trainable) tape.finish_use(*parameter);
 }
 
-void backward(Tape& tape, Arena& arena, Stream stream, const Saved& s) {
+void backward(Tape& tape, Arena& arena, Stream stream, const SavedBatchNorm& s) {
   Tensor dy = tape.take_gradient(s.slot);
   if (!dy) {
     for (Parameter* parameter : {s.gamma, s.beta})
@@ -163,10 +163,12 @@ Tensor batch_norm(Context& context, const Tensor& x, const BatchNormParameters& 
   context.tape->track(y);
   for (Parameter* parameter : {&p.gamma, &p.beta})
     if (parameter->trainable) context.tape->use(*parameter);
-  context.tape->record([tape = context.tape, arena = &context.arena, stream = context.stream,
-                        saved = Saved{x, relu && residual ? y : Tensor(), std::move(statistics),
-                                      &p.gamma, &p.beta, shared_by(context), relu, y.slot,
-                                      residual_slot}] { backward(*tape, *arena, stream, saved); });
+  context.tape->record(
+      [tape = context.tape, arena = &context.arena, stream = context.stream,
+       saved = SavedBatchNorm{x, relu && residual ? y : Tensor(), std::move(statistics), &p.gamma,
+                              &p.beta, shared_by(context), relu, y.slot, residual_slot}] {
+        backward(*tape, *arena, stream, saved);
+      });
   return y;
 }
 

@@ -21,7 +21,7 @@ ConvolutionShape shape_of(const Tensor& x, const Operand& w, const ConvolutionWi
 }
 
 // What backward needs to know of the pass before it.
-struct Saved {
+struct SavedConvolution {
   ConvolutionShape shape;
   Tensor x, y;  // y only behind a ReLU
   Operand w;
@@ -31,7 +31,8 @@ struct Saved {
 
 // dz = dy, through the ReLU if there was one; the bias gradient comes out of the same sweep. In
 // dy's memory, unless somebody else holds it.
-Tensor through_bias(Tape& tape, Arena& arena, Stream stream, const Saved& saved, const Tensor& dy) {
+Tensor through_bias(Tape& tape, Arena& arena, Stream stream, const SavedConvolution& saved,
+                    const Tensor& dy) {
   const int64_t cols = saved.shape.out_channels, rows = dy.elements() / cols;
   const bool bias = saved.bias && saved.bias->trainable;
   Tensor scratch;
@@ -51,7 +52,7 @@ Tensor through_bias(Tape& tape, Arena& arena, Stream stream, const Saved& saved,
   return dz;
 }
 
-void backward(Tape& tape, Arena& arena, Stream stream, const Saved& saved) {
+void backward(Tape& tape, Arena& arena, Stream stream, const SavedConvolution& saved) {
   const Tensor dy = tape.take_gradient(saved.slot);
   if (!dy) {
     saved.w.skip(tape);
@@ -88,7 +89,7 @@ Tensor convolution(Context& context, const Tensor& x, const Operand& w,
   w.use(*context.tape);
   if (trains_bias) context.tape->use(*bias);
   context.tape->record([tape = context.tape, arena = &context.arena, stream = context.stream,
-                        saved = Saved{s, x, relu ? y : Tensor(), w, bias, y.slot}] {
+                        saved = SavedConvolution{s, x, relu ? y : Tensor(), w, bias, y.slot}] {
     backward(*tape, *arena, stream, saved);
   });
   return y;

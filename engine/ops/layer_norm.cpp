@@ -7,7 +7,7 @@
 namespace ab {
 namespace {
 
-struct Saved {
+struct SavedLayerNorm {
   Tape* tape;
   Stream stream;
   Arena* arena;
@@ -16,7 +16,7 @@ struct Saved {
   int slot;
 };
 
-void backward(const Saved& s) {
+void backward(const SavedLayerNorm& s) {
   const Tensor dy = s.tape->take_gradient(s.slot);
   if (dy) {
     const int64_t rows = s.x.shape().rows(), cols = s.x.shape()[-1];
@@ -65,8 +65,8 @@ Tensor layer_norm(Context& context, const Tensor& x, Parameter& gamma, Parameter
   tape->track(y);
   if (gamma.trainable) tape->use(gamma);
   if (beta.trainable) tape->use(beta);
-  tape->record([saved = Saved{tape, context.stream, &context.arena, x, mean, rstd, &gamma, &beta,
-                              y.slot}] { backward(saved); });
+  tape->record([saved = SavedLayerNorm{tape, context.stream, &context.arena, x, mean, rstd, &gamma,
+                                       &beta, y.slot}] { backward(saved); });
   return y;
 }
 

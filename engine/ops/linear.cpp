@@ -27,12 +27,8 @@ Shape with_last(const Shape& shape, int64_t last) {
   }
 }
 
-bool trains(const Parameter* bias) {
-  return bias != nullptr && bias->trainable;
-}
-
 // What backward needs to know of a product before it.
-struct Saved {
+struct SavedLinear {
   Tensor x;
   Operand w;
   Parameter* bias;  // whose gradient is made here
@@ -50,7 +46,7 @@ void give_bias_gradient(Tape& tape, Arena& arena, Stream stream, Parameter& bias
   tape.finish_use(bias);
 }
 
-void backward(Tape& tape, Arena& arena, Stream stream, const Saved& saved) {
+void backward(Tape& tape, Arena& arena, Stream stream, const SavedLinear& saved) {
   const Tensor dy = tape.take_gradient(saved.slot);
   if (!dy) {
     if (trains(saved.bias)) tape.finish_use(*saved.bias);
@@ -82,7 +78,7 @@ Tensor product(Context& context, const Tensor& x, const Operand& w, const Parame
   if (trains(trained)) context.tape->use(*trained);
   context.tape->record(
       [tape = context.tape, stream = context.stream, arena = &context.arena,
-       saved = Saved{x, w, trained, y.slot}] { backward(*tape, *arena, stream, saved); });
+       saved = SavedLinear{x, w, trained, y.slot}] { backward(*tape, *arena, stream, saved); });
   return y;
 }
 

@@ -28,13 +28,6 @@ std::vector<Fact> facts_of(const Config& config) {
   return facts;
 }
 
-std::vector<int64_t> gather(Communicator& world, const std::vector<int64_t>& mine) {
-  std::vector<int64_t> all(mine.size() * static_cast<size_t>(world.size()));
-  world.all_gather(Purpose::kHash, mine.data(), all.data(), static_cast<int64_t>(mine.size()),
-                   DType::kInt64);
-  return all;
-}
-
 }  // namespace
 
 void check_same_config(const Config& config, Communicator& world) {
@@ -46,9 +39,9 @@ void check_same_config(const Config& config, Communicator& world) {
     whole = fnv(fact.key + fact.value, whole);
   }
   const std::vector<int64_t> wholes =
-      gather(world, std::vector<int64_t>(1, static_cast<int64_t>(whole)));
+      world.all_gather(Purpose::kHash, std::vector<int64_t>(1, static_cast<int64_t>(whole)));
   if (std::all_of(wholes.begin(), wholes.end(), [&](int64_t w) { return w == wholes[0]; })) return;
-  const std::vector<int64_t> all = gather(world, mine);
+  const std::vector<int64_t> all = world.all_gather(Purpose::kHash, mine);
   std::string text;
   for (size_t rank = 1; rank < wholes.size(); ++rank)
     for (size_t i = 0; i < facts.size(); ++i)

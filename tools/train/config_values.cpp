@@ -13,7 +13,7 @@ namespace {
 // The largest integer up to which every integer is a double of its own.
 constexpr double kExactInteger = 9007199254740992.0;
 
-std::string number_text(double value) {
+std::string shortest_text(double value) {
   char buffer[32];
   const bool whole = value == std::floor(value) && std::abs(value) <= 1e15;
   const auto end = whole
@@ -66,10 +66,10 @@ void fail_value(const Where& where, const Json& value, const std::string& expect
 std::string expectation(const std::string& kind, const Limits& limits) {
   std::string text = kind;
   if (std::isfinite(limits.low))
-    text += (limits.above_low ? " above " : " of at least ") + number_text(limits.low);
+    text += (limits.above_low ? " above " : " of at least ") + shortest_text(limits.low);
   if (std::isfinite(limits.high)) {
     text += std::isfinite(limits.low) ? " and" : "";
-    text += (limits.below_high ? " below " : " at most ") + number_text(limits.high);
+    text += (limits.below_high ? " below " : " at most ") + shortest_text(limits.high);
   }
   return text;
 }
@@ -147,8 +147,8 @@ StepCount parse_step_count(const std::string& text) {
 }
 
 std::string to_text(const StepCount& count) {
-  if (count.of == StepCount::Of::kSteps) return number_text(count.value);
-  return number_text(count.value) + (count.of == StepCount::Of::kTotal ? "%" : "% of ab_steps");
+  if (count.of == StepCount::Of::kSteps) return shortest_text(count.value);
+  return shortest_text(count.value) + (count.of == StepCount::Of::kTotal ? "%" : "% of ab_steps");
 }
 
 void read_value(const Json& value, const Where& where, StepCount& to) {

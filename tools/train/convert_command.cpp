@@ -8,7 +8,6 @@
 #include "distributed/launch.h"
 #include "engine/error.h"
 #include "engine/gemm.h"
-#include "kernels/numbers.h"
 #include "tools/train/pytorch_names.h"
 #include "tools/train/safetensors.h"
 #include "tools/train/weights.h"
@@ -21,21 +20,8 @@ using Floats = std::vector<float>;
 
 constexpr const char* kTorchvisionBias = ".self_attention.in_proj_bias";
 
-Floats read_floats(const SafetensorsFile& file, const SafetensorsEntry& entry) {
-  Floats values(entry.bytes() / size_of(entry.dtype));
-  if (entry.dtype == DType::kFloat32) {
-    file.read(entry, values.data());
-  } else {
-    std::vector<BFloat16> halves(values.size());
-    file.read(entry, halves.data());
-    std::transform(halves.begin(), halves.end(), values.begin(),
-                   [](BFloat16 v) { return load(v); });
-  }
-  return values;
-}
-
 // Two matrices whose product in either order may be a weight; see weights.h for which is which.
-struct Factors {
+struct FactorPair {
   const SafetensorsEntry *outer, *inner;
   int64_t rows() const { return outer->shape[0]; }
   int64_t rank() const { return outer->shape[1]; }
@@ -92,7 +78,7 @@ class Converter {
 
   bool is_zero_bias(const SafetensorsEntry& entry) const {
     if (!entry.name.ends_with(kTorchvisionBias)) return false;
-    const Floats values = read_floats(file_, entry);
+    const Floats values = file_.read_floats(entry);
     if (std::any_of(values.begin(), values.end(), [](float v) { return v != 0.0f; }))
       throw DataError(file_.path() + ": " + entry.name +
                       " is not zero, and this ViT has no bias on q, k, v; weights trained without "
@@ -115,12 +101,12 @@ class Converter {
   SafetensorsSource plain(const SafetensorsEntry& entry) const {
     const NamedShape named = renamed({entry.name, entry.shape});
     return {named.name, DType::kFloat32, named.shape, [this, &entry](void* to) {
-              const Floats values = read_floats(file_, entry);
+              const Floats values = file_.read_floats(entry);
               std::copy(values.begin(), values.end(), static_cast<float*>(to));
             }};
   }
 
-  Factors factors_of(const SafetensorsEntry& a) const {
+  FactorPair factors_of(const SafetensorsEntry& a) const {
     const SafetensorsEntry& b = *partner(a, ".B");
     if (a.shape.size() == 2 && b.shape.size() == 2) {
       if (a.shape[1] == b.shape[0]) return {&a, &b};
@@ -131,7 +117,7 @@ class Converter {
   }
 
   // (out, in) of a matrix, (out, in, kh, kw) where the file notes a convolution's shape.
-  std::vector<int64_t> product_shape(const std::string& name, const Factors& factors) const {
+  std::vector<int64_t> product_shape(const std::string& name, const FactorPair& factors) const {
     std::vector<int64_t> shape = {factors.rows(), factors.columns()};
     const auto noted = file_.metadata().find(kShapeKey + name);
     if (noted == file_.metadata().end()) return shape;
@@ -147,14 +133,14 @@ class Converter {
   }
 
   SafetensorsSource product(const SafetensorsEntry& a) {
-    const Factors factors = factors_of(a);
+    const FactorPair factors = factors_of(a);
     const std::string name = a.name.substr(0, a.name.size() - 2);
     const NamedShape named = renamed({name, product_shape(name, factors)});
     return {named.name, DType::kFloat32, named.shape,
             [this, factors](void* to) { multiply_out(factors, static_cast<float*>(to)); }};
   }
 
-  void multiply_out(const Factors& f, float* to) {
+  void multiply_out(const FactorPair& f, float* to) {
     const auto tensor = [&](int64_t rows, int64_t columns) {
       return Tensor(arena_, {rows, columns}, DType::kFloat32);
     };
@@ -162,7 +148,7 @@ class Converter {
     {
       const Tensor outer = tensor(f.rows(), f.rank()), inner = tensor(f.rank(), f.columns());
       const Tensor whole = tensor(f.rows(), f.columns());
-      const Floats left = read_floats(file_, *f.outer), right = read_floats(file_, *f.inner);
+      const Floats left = file_.read_floats(*f.outer), right = file_.read_floats(*f.inner);
       device_->runtime().copy_to_device(stream, outer.data(), left.data(), outer.bytes());
       device_->runtime().copy_to_device(stream, inner.data(), right.data(), inner.bytes());
       multiply(arena_, stream, outer, false, inner, false, whole);

@@ -11,13 +11,6 @@ namespace {
 
 using Words = std::vector<int64_t>;
 
-Words gather(Communicator& communicator, const Words& mine) {
-  Words all(mine.size() * static_cast<size_t>(communicator.size()));
-  communicator.all_gather(Purpose::kHash, mine.data(), all.data(),
-                          static_cast<int64_t>(mine.size()), DType::kInt64);
-  return all;
-}
-
 // Ranks whose word is not the one that most ranks of their side hold (the lower rank's on a draw).
 std::vector<int> odd_ones(const Words& words, const std::vector<int>& side) {
   std::vector<int> odd;
@@ -100,9 +93,9 @@ void ReplicaCheck::compare(Communicator& communicator, const Parameters& paramet
   Words mine;
   for (const uint64_t hash : replica_.hashes_of(parameters))
     mine.push_back(static_cast<int64_t>(hash));
-  const Words sums = gather(communicator, Words(1, folded(mine)));
+  const Words sums = communicator.all_gather(Purpose::kHash, Words(1, folded(mine)));
   if (odd_ones(sums, side).empty()) return;
-  const Words all = gather(communicator, mine);
+  const Words all = communicator.all_gather(Purpose::kHash, mine);
   int differing = 0;
   std::string first;
   for (size_t i = 0; i < mine.size(); ++i) {

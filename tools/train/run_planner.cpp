@@ -22,8 +22,8 @@ int64_t factored_elements(const Replica& replica, const std::vector<int64_t>& ra
   return total;
 }
 
-double compression_of(const Replica& replica, const std::vector<int64_t>& ranks) {
-  return ab::compression_of(replica.full_elements, factored_elements(replica, ranks));
+double compression_at(const Replica& replica, const std::vector<int64_t>& ranks) {
+  return compression_of(replica.full_elements, factored_elements(replica, ranks));
 }
 
 [[noreturn]] void throw_missing_rank(const std::string& path, const std::string& layer,
@@ -70,7 +70,7 @@ Outcome RunPlanner::outcome(const LayerRanks& ranks, std::optional<double> given
   for (const auto& [key, entry] : o.entries)
     if (key.phase == Phase::kWarmup || key.phase == Phase::kRebound)
       o.full_rank_sent += entry.sent_bytes;
-  if (!ranks.empty()) o.compression = compression_of(replica_, ranks.back());
+  if (!ranks.empty()) o.compression = compression_at(replica_, ranks.back());
   o.compression = given.value_or(o.compression);
   const Method method = method_of(config_);
   o.executed = ecr_executed(method, plan_.spans, o.compression);
@@ -130,7 +130,7 @@ LayerRanks RunPlanner::of_compression(double c) const {
       row.push_back(std::max<int64_t>(1, std::llround(share * static_cast<double>(weight->n()))));
     return row;
   };
-  const double most = compression_of(replica_, at(0.0)), least = compression_of(replica_, at(1.0));
+  const double most = compression_at(replica_, at(0.0)), least = compression_at(replica_, at(1.0));
   if (c > most || c < least)
     throw ConfigError("--compression " + text_of("%g", c) + ": the layers of " +
                       config_.model.name +
@@ -138,7 +138,7 @@ LayerRanks RunPlanner::of_compression(double c) const {
   double low = 0.0, high = 1.0;  // compressed more and less than c
   for (int i = 0; i < 40; ++i) {
     const double middle = 0.5 * (low + high);
-    (compression_of(replica_, at(middle)) > c ? low : high) = middle;
+    (compression_at(replica_, at(middle)) > c ? low : high) = middle;
   }
   return LayerRanks(static_cast<size_t>(count_cycles(plan_.spans)), at(high));
 }

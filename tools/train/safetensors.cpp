@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "engine/error.h"
+#include "kernels/numbers.h"
 #include "tools/train/safetensors_header.h"
 
 namespace ab {
@@ -93,6 +94,18 @@ const SafetensorsEntry& SafetensorsFile::expect(const std::string& name, DType d
 
 void SafetensorsFile::read(const SafetensorsEntry& entry, void* to) const {
   read_all(descriptor_, path_, buffer_start_ + entry.begin, to, entry.bytes());
+}
+
+std::vector<float> SafetensorsFile::read_floats(const SafetensorsEntry& entry) const {
+  std::vector<float> values(entry.bytes() / size_of(entry.dtype));
+  if (entry.dtype == DType::kFloat32) {
+    read(entry, values.data());
+    return values;
+  }
+  std::vector<BFloat16> halves(values.size());
+  read(entry, halves.data());
+  for (size_t i = 0; i < values.size(); ++i) values[i] = load(halves[i]);
+  return values;
 }
 
 std::string shape_text(const std::vector<int64_t>& shape) {

@@ -43,6 +43,8 @@ class SafetensorsFile {
                                  const std::vector<int64_t>& shape) const;
   // Copies entry.bytes() bytes to `to`.
   void read(const SafetensorsEntry& entry, void* to) const;
+  // The numbers of an F32 or BF16 entry.
+  std::vector<float> read_floats(const SafetensorsEntry& entry) const;
 
  private:
   std::string path_;

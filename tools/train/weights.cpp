@@ -6,7 +6,6 @@
 #include <set>
 
 #include "engine/error.h"
-#include "kernels/numbers.h"
 
 namespace ab {
 namespace {
@@ -49,18 +48,6 @@ void transpose_rows(const float* from, float* to, int64_t rows, int64_t from_row
       for (int64_t j = 0; j < from_columns; ++j) to[j * from_rows + i] = from[i * from_columns + j];
     }
   }
-}
-
-std::vector<float> read_floats(const SafetensorsFile& file, const SafetensorsEntry& entry) {
-  std::vector<float> values(entry.bytes() / size_of(entry.dtype));
-  if (entry.dtype == DType::kFloat32) {
-    file.read(entry, values.data());
-    return values;
-  }
-  std::vector<BFloat16> halves(values.size());
-  file.read(entry, halves.data());
-  for (size_t i = 0; i < values.size(); ++i) values[i] = load(halves[i]);
-  return values;
 }
 
 // "missing: a, b, c and 4 more"
@@ -185,7 +172,7 @@ void load_weights(ParameterStore& store, const SafetensorsFile& file, const std:
   check(held, file, prefix);
   for (Parameter* parameter : held) {
     upload(store, *parameter, parameter->value,
-           read_floats(file, *file.find(prefix + parameter->name)));
+           file.read_floats(*file.find(prefix + parameter->name)));
   }
   store.refresh_compute(store.device().stream());
 }
