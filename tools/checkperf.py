@@ -2,9 +2,7 @@
 """Compares the speed of the working tree with another commit in one run, A B A B.
 
 Builds the other commit under build/checkperf/ (once), runs bench_step and bench_kernels of both in
-turns, and compares each row's rate and its share of the ceiling that was timed beside it, the best and the
-median of the turns. A row is slower where all four fell: memory that runs at another speed for a while, or
-one lucky turn, moves some of them. Rows that look slower are measured again, alone, in further
+turns, and compares each row's best figure. Rows that look slower are measured again, alone, in further
 turns before they count, since other work on the machine slows single turns. Ends with exit code 1 when any
 row lost more than --tolerance, and names the rows.
 `cmake --build build/release --target checkperf` runs it against the last commit.
@@ -12,7 +10,6 @@ row lost more than --tolerance, and names the rows.
 import argparse
 import json
 import pathlib
-import statistics
 import subprocess
 import sys
 
@@ -50,7 +47,7 @@ def step_rates(bin_folder, options, wanted):
             if wanted is None or row in wanted:
                 result = json.loads(output_of([bin_folder / "bench_step", "--model", model, "--batch", batch,
                                                "--precision", precision, "--seconds", options.seconds, "--json"]))
-                rates[row] = (result["images_per_s"], result["share"])
+                rates[row] = result["images_per_s"]
     return rates
 
 
@@ -61,18 +58,13 @@ def kernel_rates(bin_folder, options, wanted):
     if names == "^()$":
         return {}
     rows = json.loads(output_of([bin_folder / "bench_kernels", "--filter", names, "--json"]))
-    return {f"{row['kernel']} {row['shape']} {row['dtype']}": (1.0 / row["seconds"], row["share"]) for row in rows}
+    return {f"{row['kernel']} {row['shape']} {row['dtype']}": 1.0 / row["seconds"] for row in rows}
 
 
 def measure(bin_folder, options, wanted):
-    """Rates and shares of the rows that are wanted, of all for None."""
+    """Rates of the rows that are wanted, of all for None."""
     steps = {} if options.kernels_only else step_rates(bin_folder, options, wanted)
     return {**steps, **kernel_rates(bin_folder, options, wanted)}
-
-
-def loss(now, then):
-    """The least loss that the turns' rates and shares show, in their best and in their median."""
-    return 1.0 - max(of(a) / of(b) for a, b in zip(zip(*now), zip(*then)) for of in (max, statistics.median))
 
 
 def main():
@@ -88,23 +80,23 @@ def main():
     parser.add_argument("--kernels-only", action="store_true")
     options = parser.parse_args()
     other = built_commit(options.commit)
-    turns = {"then": {}, "now": {}}  # row: (rate, share) of each turn
+    best = {"then": {}, "now": {}}
     losses, wanted = {}, None
     for turn in range(options.rounds + options.more_rounds):
         for side, folder in (("then", other), ("now", options.bin)):
-            for row, figures in measure(folder, options, wanted).items():
-                turns[side].setdefault(row, []).append(figures)
-        both = [row for row in turns["now"] if row in turns["then"]]
-        losses = {row: loss(turns["now"][row], turns["then"][row]) for row in both}
-        slower = [row for row, lost in losses.items() if lost > options.tolerance]
+            for row, rate in measure(folder, options, wanted).items():
+                best[side][row] = max(rate, best[side].get(row, 0.0))
+        both = [row for row in best["now"] if row in best["then"]]
+        losses = {row: 1.0 - best["now"][row] / best["then"][row] for row in both}
+        slower = [row for row, loss in losses.items() if loss > options.tolerance]
         print(f"turn {turn + 1}: {len(slower)} of {len(both)} rows look slower", file=sys.stderr)
         if turn + 1 >= options.rounds:
             wanted = slower
             if not slower:
                 break
     print(f"{'row':72} now / {options.commit}")
-    for row, lost in losses.items():
-        print(f"{row:72} {1.0 - lost:6.3f}{'  SLOWER' if lost > options.tolerance else ''}")
+    for row, loss in losses.items():
+        print(f"{row:72} {1.0 - loss:6.3f}{'  SLOWER' if loss > options.tolerance else ''}")
     if slower:
         sys.exit(f"checkperf: {len(slower)} of {len(losses)} rows lost more than {options.tolerance:.0%}: "
                  + "; ".join(slower))
