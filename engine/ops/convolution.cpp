@@ -34,7 +34,7 @@ struct SavedConvolution {
 Tensor through_bias(Tape& tape, Arena& arena, Stream stream, const SavedConvolution& saved,
                     const Tensor& dy) {
   const int64_t cols = saved.shape.out_channels, rows = dy.elements() / cols;
-  const bool bias = saved.bias && saved.bias->trainable;
+  const bool bias = trains(saved.bias);
   Tensor scratch;
   if (bias)
     scratch =
@@ -56,7 +56,7 @@ void backward(Tape& tape, Arena& arena, Stream stream, const SavedConvolution& s
   const Tensor dy = tape.take_gradient(saved.slot);
   if (!dy) {
     saved.w.skip(tape);
-    if (saved.bias && saved.bias->trainable) tape.finish_use(*saved.bias);
+    if (trains(saved.bias)) tape.finish_use(*saved.bias);
     return;
   }
   const Tensor dz = through_bias(tape, arena, stream, saved, dy);
@@ -83,11 +83,10 @@ Tensor convolution(Context& context, const Tensor& x, const Operand& w,
   context.device.convolution().forward(context.stream, context.arena, s, context.dtype, x.data(),
                                        w.value.data(), bias ? bias->value.data() : DevicePtr(),
                                        relu, y.data());
-  const bool trains_bias = bias && bias->trainable;
-  if (!context.tape || (x.slot < 0 && !w.wants_gradient() && !trains_bias)) return y;
+  if (!context.tape || (x.slot < 0 && !w.wants_gradient() && !trains(bias))) return y;
   context.tape->track(y);
   w.use(*context.tape);
-  if (trains_bias) context.tape->use(*bias);
+  if (trains(bias)) context.tape->use(*bias);
   context.tape->record([tape = context.tape, arena = &context.arena, stream = context.stream,
                         saved = SavedConvolution{s, x, relu ? y : Tensor(), w, bias, y.slot}] {
     backward(*tape, *arena, stream, saved);
