@@ -49,13 +49,12 @@ std::map<LedgerKey, LedgerEntry> gather_ledger(Communicator& world, RankBytes& p
   auto entries = world.ledger().entries();
   add_own_entries(entries, world.name(), world.nodes(), world.rank(), world.rank() + 1);
 
-  int64_t mine[kPerRank] = {0, 0, hash_of_keys(entries)};
+  std::vector<int64_t> mine = {0, 0, hash_of_keys(entries)};
   for (const auto& [key, entry] : entries) {
     mine[0] += entry.sent_bytes;
     mine[1] += entry.inter_node_bytes;
   }
-  std::vector<int64_t> all(static_cast<size_t>(world.size()) * kPerRank);
-  world.all_gather(Purpose::kLedger, mine, all.data(), kPerRank, DType::kInt64);
+  const std::vector<int64_t> all = world.all_gather(Purpose::kLedger, mine);
   per_rank = {};
   for (int rank = 0; rank < world.size(); ++rank) {
     const int64_t* theirs = &all[static_cast<size_t>(rank) * kPerRank];
