@@ -3,6 +3,7 @@
 // Ceilings are measured in the same run: for kernels a copy through the same launch and threads,
 // share = bytes per second over the ceiling's (bytes: every input read once, every output written
 // once); for seams the fastest matrix product of their type, share = operations per second over it.
+// With --in-turns it times on demand instead (DemandedTurns), without ceilings and checks.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
@@ -62,12 +63,9 @@ nlohmann::json measure(Device& device, const char* device_name, const KernelCase
   runner.run();
   const bool agrees = runner.compare().agrees();
   runner.upload();
-  std::vector<size_t> bytes;
-  for (const CaseBuffer& b : row.buffers) bytes.push_back(b.elements * size_of(b.dtype));
-  const BufferSets sets(device, bytes, runner.pointers());
+  const BufferSets sets(device, runner.bytes(), runner.pointers());
   const TurnSeconds seconds = seconds_in_turns(
-      device, {sets, [&](const std::vector<DevicePtr>& p) { row.run(device.stream(), p); }},
-      ceilings.copy());
+      device, {sets, [&](const std::vector<DevicePtr>& p) { runner.run(p); }}, ceilings.copy());
   return result(device_name, row, seconds.first, row.bytes / seconds.first,
                 8.0 * Ceilings::kCopied / seconds.second, agrees);
 }
@@ -98,17 +96,23 @@ void print_head(const std::string& title, const char* rate) {
 
 struct Bench {
   std::string filter = ".", device = "host";
-  bool json = false;
+  bool json = false, in_turns = false;
   std::string save;  // a file for the list, beside what is printed
 };
 
-// The rows of `cases` that the filter takes, measured, printed and added to `rows`.
+// The rows of `cases` that the filter takes.
 template <class Case>
-void run_rows(const Bench& bench, Device& device, Ceilings& ceilings, std::vector<Case> cases,
-              nlohmann::json& rows) {
-  constexpr bool kSeams = std::is_same_v<Case, SeamCase>;
+std::vector<Case> filtered(const Bench& bench, std::vector<Case> cases) {
   const std::regex pattern(bench.filter);
   std::erase_if(cases, [&](const Case& row) { return !std::regex_search(row.kernel, pattern); });
+  return cases;
+}
+
+// Measured, printed and added to `rows`.
+template <class Case>
+void run_rows(const Bench& bench, Device& device, Ceilings& ceilings,
+              const std::vector<Case>& cases, nlohmann::json& rows) {
+  constexpr bool kSeams = std::is_same_v<Case, SeamCase>;
   if (cases.empty()) return;
   if (!bench.json && kSeams)
     print_head(device.description() + ", ceiling: the fastest matrix product", "GF/s");
@@ -117,6 +121,20 @@ void run_rows(const Bench& bench, Device& device, Ceilings& ceilings, std::vecto
   for (const Case& row : cases) {
     rows.push_back(measure(device, bench.device.c_str(), row, ceilings));
     if (!bench.json) print_row(rows.back());
+  }
+}
+
+template <class Case>
+void answer_turns(Device& device, const std::vector<Case>& cases) {
+  DemandedTurns turns;
+  for (const Case& row : cases) {
+    if (!turns.wants(row.kernel + " " + row.shape + " " + name_of(row.dtype))) continue;
+    std::conditional_t<std::is_same_v<Case, SeamCase>, SeamRunner, CaseRunner> runner(device, row);
+    const BufferSets sets(device, runner.bytes(), runner.pointers());
+    turns.answer([&](size_t n) {
+      const std::vector<DevicePtr>& pointers = sets.pointers[n % sets.pointers.size()];
+      return device.runtime().time(device.stream(), [&] { runner.run(pointers); });
+    });
   }
 }
 
@@ -129,13 +147,20 @@ void save(const nlohmann::json& rows, const std::string& path) {
 int run(const Bench& bench) {
   const DeviceKind kind = bench.device == "cuda" ? DeviceKind::kCuda : DeviceKind::kHost;
   const auto device = Device::create(kind);
+  std::vector<KernelCase> kernels = filtered(bench, kernel_cases());
+  std::erase_if(kernels, [](const KernelCase& row) { return !row.benchmark; });
+  const std::vector<SeamCase> seams = filtered(bench, seam_cases(images_for(kind)));
+  if (kernels.empty() && seams.empty())
+    throw ConfigError("--filter " + bench.filter + ": no kernel has such a name");
+  if (bench.in_turns) {
+    answer_turns(*device, kernels);
+    answer_turns(*device, seams);
+    return 0;
+  }
   Ceilings ceilings(*device);
   nlohmann::json rows = nlohmann::json::array();
-  std::vector<KernelCase> kernels = kernel_cases();
-  std::erase_if(kernels, [](const KernelCase& row) { return !row.benchmark; });
-  run_rows(bench, *device, ceilings, std::move(kernels), rows);
-  run_rows(bench, *device, ceilings, seam_cases(images_for(kind)), rows);
-  if (rows.empty()) throw ConfigError("--filter " + bench.filter + ": no kernel has such a name");
+  run_rows(bench, *device, ceilings, kernels, rows);
+  run_rows(bench, *device, ceilings, seams, rows);
   if (bench.json) std::printf("%s\n", rows.dump(2).c_str());
   if (!bench.save.empty()) save(rows, bench.save);
   return std::all_of(rows.begin(), rows.end(), [](const auto& r) { return bool(r["agrees"]); }) ? 0
@@ -154,6 +179,8 @@ int main(int argc, char** argv) {
     app.add_option("--device", bench.device, "host or cuda")
         ->check(CLI::IsMember({"host", "cuda"}));
     app.add_flag("--json", bench.json, "print one JSON list and nothing else");
+    app.add_flag("--in-turns", bench.in_turns,
+                 "for checkperf: time on demand, row by row, as standard input asks");
     app.add_option("--save", bench.save, "also write the JSON list to this file");
     app.set_version_flag("--version", "bench_kernels " AB_VERSION);
     try {

@@ -13,6 +13,7 @@
 #include "distributed/launch.h"
 #include "tools/bench/ceiling.h"
 #include "tools/bench/timed_step.h"
+#include "tools/bench/timing.h"
 #include "tools/train/exit_codes.h"
 #include "tools/train/memory_plan.h"
 #include "tools/train/options.h"
@@ -56,6 +57,18 @@ Measured measure(const StepOptions& options) {
   return m;
 }
 
+void answer_turns(const StepOptions& options) {
+  DemandedTurns turns;
+  if (!turns.wants("step " + options.model + " batch " + std::to_string(options.batch) + " " +
+                   options.precision))
+    return;
+  const Config config = config_of(options);
+  const auto device = device_of(options, config);
+  TimedStep step(options, config, *device);
+  step.run();
+  turns.answer([&](size_t) { return seconds_of([&] { step.run(); }); });
+}
+
 void print(const StepOptions& options, const Measured& m) {
   const double share = m.gflops / m.ceiling;
   if (options.json) {
@@ -95,7 +108,9 @@ int run(int argc, char** argv) {
       "Times whole training steps on one rank and prints their share of the GEMM ceiling that\n"
       "the same threads reach in the same process."};
   int image = 0, classes = 0;
+  bool in_turns = false;
   add_step_options(app, options);
+  app.add_flag("--in-turns", in_turns, "for checkperf: time on demand, as standard input asks");
   app.add_option("--image", image, "side of the images (default: the paper's)");
   app.add_option("--classes", classes, "classes (default: the paper's)");
   try {
@@ -105,7 +120,10 @@ int run(int argc, char** argv) {
   }
   if (image > 0) options.settings.push_back("model.image=" + std::to_string(image));
   if (classes > 0) options.settings.push_back("model.classes=" + std::to_string(classes));
-  print(options, measure(options));
+  if (in_turns)
+    answer_turns(options);
+  else
+    print(options, measure(options));
   return kExitDone;
 }
 

@@ -78,6 +78,7 @@ CaseValues fill_case(const KernelCase& row) {
   for (size_t b = 0; b < row.buffers.size(); ++b) {
     const CaseBuffer& buffer = row.buffers[b];
     values.emplace_back(buffer.elements);
+#pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < buffer.elements; ++i) values[b][i] = fill_value(buffer, b, i);
   }
   if (row.prepare) row.prepare(values);
@@ -87,6 +88,7 @@ CaseValues fill_case(const KernelCase& row) {
 CaseValues round_to_storage(const KernelCase& row, const CaseValues& values) {
   CaseValues rounded = values;
   for (size_t b = 0; b < rounded.size(); ++b)
+#pragma omp parallel for schedule(static)
     for (double& value : rounded[b]) {
       char stored[8];
       encode(row.buffers[b].dtype, value, stored);
@@ -98,7 +100,8 @@ CaseValues round_to_storage(const KernelCase& row, const CaseValues& values) {
 CaseRunner::CaseRunner(Device& device, const KernelCase& row)
     : device_(device), row_(row), inputs_(round_to_storage(row, fill_case(row))) {
   for (const CaseBuffer& buffer : row.buffers) {
-    buffers_.emplace_back(device, std::max<size_t>(buffer.elements * size_of(buffer.dtype), 1));
+    bytes_.push_back(buffer.elements * size_of(buffer.dtype));
+    buffers_.emplace_back(device, std::max<size_t>(bytes_.back(), 1));
     pointers_.push_back(buffers_.back().data());
   }
   upload();
@@ -107,7 +110,8 @@ CaseRunner::CaseRunner(Device& device, const KernelCase& row)
 void CaseRunner::upload() {
   for (size_t b = 0; b < buffers_.size(); ++b) {
     const DType dtype = row_.buffers[b].dtype;
-    std::vector<char> bytes(inputs_[b].size() * size_of(dtype));
+    std::vector<char> bytes(bytes_[b]);
+#pragma omp parallel for schedule(static)
     for (size_t i = 0; i < inputs_[b].size(); ++i)
       encode(dtype, inputs_[b][i], bytes.data() + i * size_of(dtype));
     device_.runtime().copy_to_device(device_.stream(), pointers_[b], bytes.data(), bytes.size());
@@ -119,10 +123,9 @@ std::vector<char> CaseRunner::output_bytes() {
   std::vector<char> all;
   for (size_t b = 0; b < buffers_.size(); ++b) {
     if (!row_.buffers[b].output) continue;
-    const size_t bytes = row_.buffers[b].elements * size_of(row_.buffers[b].dtype);
-    all.resize(all.size() + bytes);
-    device_.runtime().copy_to_host(device_.stream(), all.data() + all.size() - bytes, pointers_[b],
-                                   bytes);
+    all.resize(all.size() + bytes_[b]);
+    device_.runtime().copy_to_host(device_.stream(), all.data() + all.size() - bytes_[b],
+                                   pointers_[b], bytes_[b]);
   }
   return all;
 }

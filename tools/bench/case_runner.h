@@ -24,7 +24,9 @@ class CaseRunner {
   // Puts the inputs back as they were before the first run.
   void upload();
   const std::vector<DevicePtr>& pointers() const { return pointers_; }
-  void run() { row_.run(device_.stream(), pointers_); }
+  const std::vector<size_t>& bytes() const { return bytes_; }
+  void run() { run(pointers_); }
+  void run(std::span<const DevicePtr> pointers) { row_.run(device_.stream(), pointers); }
   // The bytes of all outputs, one buffer after the other.
   std::vector<char> output_bytes();
   // Compares the outputs of one run with the row's reference.
@@ -34,6 +36,7 @@ class CaseRunner {
   Device& device_;
   const KernelCase& row_;
   CaseValues inputs_;
+  std::vector<size_t> bytes_;
   std::vector<Buffer> buffers_;
   std::vector<DevicePtr> pointers_;
 };

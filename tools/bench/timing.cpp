@@ -1,6 +1,7 @@
 #include "tools/bench/timing.h"
 
 #include <algorithm>
+#include <cstdio>
 
 namespace ab {
 namespace {
@@ -83,6 +84,31 @@ TurnSeconds seconds_in_turns(Device& device, const Timed& first, const Timed& se
     return total;
   });
   return {median(std::move(seconds[0])), median(std::move(seconds[1]))};
+}
+
+namespace {
+
+double demanded_seconds() {
+  std::fflush(stdout);
+  double seconds = 0.0;
+  return std::scanf("%lf", &seconds) == 1 ? seconds : 0.0;
+}
+
+}  // namespace
+
+bool DemandedTurns::wants(const std::string& row) {
+  std::printf("row %s\n", row.c_str());
+  wanted_ = demanded_seconds();
+  return wanted_ > 0.0;
+}
+
+void DemandedTurns::answer(const std::function<double(size_t)>& call) {
+  for (size_t n = 0; wanted_ > 0.0; wanted_ = demanded_seconds()) {
+    std::vector<double> seconds;
+    for (double total = 0.0; seconds.empty() || total < wanted_; total += seconds.back())
+      seconds.push_back(call(n++));
+    std::printf("%.9g\n", median(std::move(seconds)));
+  }
 }
 
 }  // namespace ab
