@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the fuzz targets with clang's libFuzzer and runs each for a while, three at a time: readers of
+# Builds the fuzz targets with clang's libFuzzer and runs all of them for a while at the same time: readers of
 # untrusted bytes (tests/fuzz) must refuse or read them, never crash, hang or take more than 1 GiB.
 # Usage: tools/fuzz.sh [SECONDS]     default 60 each; the first crash ends it, its input is kept
 set -euo pipefail
@@ -21,7 +21,7 @@ fuzz() {  # target
 export -f fuzz
 export work seconds
 status=0
-printf '%s\n' "${targets[@]}" | xargs -P 3 -I{} bash -c 'fuzz {}' || status=1
+printf '%s\n' "${targets[@]}" | xargs -P 0 -I{} bash -c 'fuzz {}' || status=1
 for target in "${targets[@]}"; do
   log=$work/$target.log
   if runs=$(sed -n 's/^stat::number_of_executed_units: //p' "$log") && [ -n "$runs" ]; then
