@@ -179,9 +179,10 @@ int main(int argc, char** argv) {
     app.add_option("--device", bench.device, "host or cuda")
         ->check(CLI::IsMember({"host", "cuda"}));
     app.add_flag("--json", bench.json, "print one JSON list and nothing else");
-    app.add_flag("--in-turns", bench.in_turns,
-                 "for checkperf: time on demand, row by row, as standard input asks");
     app.add_option("--save", bench.save, "also write the JSON list to this file");
+    app.add_flag("--in-turns", bench.in_turns,
+                 "for checkperf: time on demand, row by row, as standard input asks")
+        ->excludes("--json", "--save");
     app.set_version_flag("--version", "bench_kernels " AB_VERSION);
     try {
       app.parse(argc, argv);

@@ -110,7 +110,8 @@ int run(int argc, char** argv) {
   int image = 0, classes = 0;
   bool in_turns = false;
   add_step_options(app, options);
-  app.add_flag("--in-turns", in_turns, "for checkperf: time on demand, as standard input asks");
+  app.add_flag("--in-turns", in_turns, "for checkperf: time on demand, as standard input asks")
+      ->excludes("--json");
   app.add_option("--image", image, "side of the images (default: the paper's)");
   app.add_option("--classes", classes, "classes (default: the paper's)");
   try {

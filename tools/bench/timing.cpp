@@ -57,6 +57,12 @@ double median(std::vector<double> seconds) {
   return seconds[seconds.size() / 2];
 }
 
+double demanded_seconds() {
+  std::fflush(stdout);
+  double seconds = 0.0;
+  return std::scanf("%lf", &seconds) == 1 ? seconds : 0.0;
+}
+
 }  // namespace
 
 double seconds_of(Device& device, const Timed& timed) {
@@ -85,16 +91,6 @@ TurnSeconds seconds_in_turns(Device& device, const Timed& first, const Timed& se
   });
   return {median(std::move(seconds[0])), median(std::move(seconds[1]))};
 }
-
-namespace {
-
-double demanded_seconds() {
-  std::fflush(stdout);
-  double seconds = 0.0;
-  return std::scanf("%lf", &seconds) == 1 ? seconds : 0.0;
-}
-
-}  // namespace
 
 bool DemandedTurns::wants(const std::string& row) {
   std::printf("row %s\n", row.c_str());
