@@ -5,6 +5,9 @@
 # host i: a process that holds a network namespace and a host name (the anchor), with eth0 =
 # 10.77.0.(i+1). Packets leave eth0 one by one (gso_max_segs 1), so that its counter holds the headers
 # that a real wire would carry: 14 bytes Ethernet, 20 IP, 32 TCP to each 1448 of data.
+# As on a cable, packets arrive, once and in order, so that TCP sends nothing twice: one core serves the
+# switch (with a queue per core, cores overtake each other), no receiver offers more than 256 KiB (that
+# queue holds 1000 packets), and every machine has the same congestion control.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 hosts=$CLUSTER_HOSTS ranks=$CLUSTER_RANKS
@@ -12,7 +15,8 @@ hosts=$CLUSTER_HOSTS ranks=$CLUSTER_RANKS
 mount --make-rprivate /
 mount -t tmpfs tmpfs /dev/shm  # of Open MPI's shared memory
 state=/dev/shm/cluster
-mkdir -p $state
+mkdir -p $state/sys
+mount -t sysfs sysfs $state/sys 2>/dev/null || true  # its network devices are those of this namespace
 ip link set lo up
 
 burst_bytes() {  # rate: 4 ms of it, at least 32 KiB
@@ -39,8 +43,11 @@ start_host() {
   done
   ip link add "port$host" type veth peer name eth0 netns "${anchors[host]}"
   ip link set "port$host" mtu "$CLUSTER_MTU" master switch up
+  (echo 1 >"$state/sys/class/net/port$host/queues/rx-0/rps_cpus") 2>/dev/null || true
   on "$host" sh -c "
     echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6
+    echo reno >/proc/sys/net/ipv4/tcp_congestion_control
+    echo 4096 131072 262144 >/proc/sys/net/ipv4/tcp_rmem
     ip link set lo up
     ip link set eth0 mtu $CLUSTER_MTU gso_max_segs 1 up
     ip address add 10.77.0.$((host + 1))/24 dev eth0" 2>/dev/null
@@ -49,12 +56,12 @@ start_host() {
   echo "10.77.0.$((host + 1)) host$host" >>$state/names
 }
 
-sent_by() {  # host: bytes that its interface has sent, into $sent
+sent_by() {  # host: what its interface has sent, into $sent (bytes) and $packets
   local line
   while read -r line; do
     case $line in eth0:*)
       set -- ${line#eth0:}
-      sent=$9
+      sent=$9 packets=${10}
       return
       ;;
     esac
@@ -88,7 +95,7 @@ array() {  # key: the numbers of an array of the ledger
 }
 
 table() {
-  local host rank counted nodes=() bytes=() sums=()
+  local host rank counted data nodes=() bytes=() sums=()
   if [ -n "$folder" ] && [ "$folder/ledger.json" -nt $state/names ]; then
     read -r -a nodes <<<"$(array nodes)"
     read -r -a bytes <<<"$(array per_rank_inter_node_sent_bytes)"
@@ -96,15 +103,16 @@ table() {
       ((sums[nodes[rank]] += bytes[rank])) || true
     done
   fi
-  printf '%-8s %18s %18s %14s\n' host "counted bytes" "wire bytes" "wire/counted"
-  [ -z "$CLUSTER_CSV" ] || echo host,counted,wire >"$CLUSTER_CSV"
+  printf '%-8s %18s %18s %14s %14s\n' host "counted bytes" "wire bytes" "wire/counted" "data/counted"
+  [ -z "$CLUSTER_CSV" ] || echo host,counted,wire,data >"$CLUSTER_CSV"
   for ((host = 0; host < hosts; ++host)); do
     counted=${sums[host]:--}
     sent_by $host
     sent=$((sent - before[host]))
-    printf '%-8s %18s %18s %14s\n' "host$host" "$counted" "$sent" \
-      "$(awk -v c="$counted" -v w="$sent" 'BEGIN { if (c > 0) printf "%.4f", w / c; else printf "-" }')"
-    [ -z "$CLUSTER_CSV" ] || echo "host$host,$counted,$sent" >>"$CLUSTER_CSV"
+    data=$((sent - 66 * (packets - packets_before[host])))
+    printf '%-8s %18s %18s %14s %14s\n' "host$host" "$counted" "$sent" $(awk -v c="$counted" \
+      -v w="$sent" -v d=$data 'BEGIN { if (c > 0) printf "%.4f %.4f", w / c, d / c; else print "- -" }')
+    [ -z "$CLUSTER_CSV" ] || echo "host$host,$counted,$sent,$data" >>"$CLUSTER_CSV"
   done
 }
 
@@ -115,10 +123,10 @@ for ((host = 0; host < hosts; ++host)); do start_host $host; done
 mount --bind $state/names /etc/hosts
 
 folder=$(out_folder "$@")
-before=()
+before=() packets_before=()
 for ((host = 0; host < hosts; ++host)); do
   sent_by $host
-  before[host]=$sent
+  before[host]=$sent packets_before[host]=$packets
 done
 list=$(for ((host = 0; host < hosts; ++host)); do printf ',host%d:%d' $host "$ranks"; done)
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
