@@ -6,8 +6,8 @@
 # 10.77.0.(i+1). Packets leave eth0 one by one (gso_max_segs 1), so that its counter holds the headers
 # that a real wire would carry: 14 bytes Ethernet, 20 IP, 32 TCP to each 1448 of data.
 # As on a cable, packets arrive, once and in order, so that TCP sends nothing twice: one core serves the
-# switch (with a queue per core, cores overtake each other), no receiver offers more than 256 KiB (that
-# queue holds 1000 packets), and every machine has the same congestion control.
+# switch (with a queue per core, cores overtake each other), no receiver offers room for more than 175
+# packets (that queue holds 1000), and every machine has the same congestion control.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 hosts=$CLUSTER_HOSTS ranks=$CLUSTER_RANKS
@@ -47,7 +47,7 @@ start_host() {
   on "$host" sh -c "
     echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6
     echo reno >/proc/sys/net/ipv4/tcp_congestion_control
-    echo 4096 131072 262144 >/proc/sys/net/ipv4/tcp_rmem
+    echo 4096 $((88 * CLUSTER_MTU)) $((175 * CLUSTER_MTU)) >/proc/sys/net/ipv4/tcp_rmem
     ip link set lo up
     ip link set eth0 mtu $CLUSTER_MTU gso_max_segs 1 up
     ip address add 10.77.0.$((host + 1))/24 dev eth0" 2>/dev/null
