@@ -116,10 +116,20 @@ class Block {
         b[l] += term.second;
       }
     }
-    for (int l = 0; i < n; ++i, ++l) {
-      const Pair term = f(i);
-      a[l] += term.first;
-      b[l] += term.second;
+    if (n < kLanes) {
+      for (; i < n; ++i) {
+        const Pair term = f(i);
+        a[i] += term.first;
+        b[i] += term.second;
+      }
+    } else if (i < n) {  // as in sum()
+      const int done = static_cast<int>(i - (n - kLanes));
+#pragma omp simd
+      for (int l = 0; l < kLanes; ++l) {
+        const Pair term = f(n - kLanes + l);
+        a[l] += l >= done ? term.first : 0.0f;
+        b[l] += l >= done ? term.second : 0.0f;
+      }
     }
     const auto add = [](float x, float y) { return x + y; };
     return {folded(a, add), folded(b, add)};

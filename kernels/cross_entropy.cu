@@ -10,40 +10,28 @@
 namespace ab {
 namespace {
 
-// Rows of one block, pass by pass: no row waits for the sum of the one before it.
-constexpr int kGroup = 4;
-
 template <class T>
 struct Forward {
   const T* logits;
   const int32_t* labels;
   float *statistics, *row_loss;
-  int64_t rows, cols;
+  int64_t cols;
   float smoothing;
   AB_FN void operator()(const Block& block) const {
-    const int64_t first = block.index() * kGroup;
-    const int count = static_cast<int>(rows - first < kGroup ? rows - first : kGroup);
-    const T* group = logits + first * cols;
-    float top[kGroup], total[kGroup], below[kGroup];
-    for (int r = 0; r < count; ++r) top[r] = row_max(block, cols, group + r * cols);
-    fetch(group + kGroup * cols, kGroup * cols);
-    for (int r = 0; r < count; ++r)
-      total[r] = row_sum(block, cols, group + r * cols,
-                         [t = top[r]](float x) { return exp_of<T>(x - t); });
-    for (int r = 0; r < count; ++r)
-      below[r] = smoothing == 0.0f ? 0.0f
-                                   : row_sum(block, cols, group + r * cols,
-                                             [t = top[r]](float x) { return x - t; });
-    for (int r = 0; r < count; ++r) finish(block, first + r, top[r], total[r], below[r]);
-  }
-
-  AB_FN void finish(const Block& block, int64_t r, float top, float total, float below) const {
+    const int64_t r = block.index();
+    const T* row = logits + r * cols;
+    const float top = row_max(block, cols, row);
+    const Pair sums = row_sums(block, cols, row, [=](float x) {
+      const float below = x - top;
+      return Pair{exp_of<T>(below), below};
+    });
     const int32_t label = labels[r];
     const bool known = label >= 0 && label < cols;
-    const float at_label = known ? load(logits[r * cols + label]) - top : NAN;
-    const float log_total = log_float(total);
+    const float at_label = known ? load(row[label]) - top : NAN;
+    const float log_total = log_float(sums.first);
     const float share = smoothing / static_cast<float>(cols);
-    const float loss = log_total - (1.0f - smoothing) * at_label - share * below;
+    const float smoothed = smoothing == 0.0f ? 0.0f : share * sums.second;  // logits of -infinity
+    const float loss = log_total - (1.0f - smoothing) * at_label - smoothed;
     float *stored = statistics + 2 * r, *out = row_loss + r;
     block.once([=] {
       stored[0] = top;
@@ -100,9 +88,9 @@ void cross_entropy_forward(Stream stream, DType dtype, const CrossEntropy& a, De
                            DevicePtr loss) {
   dispatch(dtype, [&](auto type) {
     using T = decltype(type);
-    launch(stream, Grid{ceil_div(a.rows, kGroup), row_threads(a.cols), 0},
+    launch(stream, Grid{a.rows, row_threads(a.cols), 0},
            Forward<T>{a.logits.as<T>(), a.labels.as<int32_t>(), a.statistics.as<float>(),
-                      row_loss.as<float>(), a.rows, a.cols, a.smoothing});
+                      row_loss.as<float>(), a.cols, a.smoothing});
   });
   launch(stream, Grid{1, 256, 0}, Mean{row_loss.as<float>(), loss.as<float>(), a.rows});
 }

@@ -2,7 +2,7 @@
 // rows that are summed or held in scratch.
 //   map                y[i] = f(a[i], ...) for i in [0, n)
 //   map_sum            the same over rows of columns, with the column sums of y in float
-//   row_max, row_sum   over one row
+//   row_max, row_sum, row_sums   over one row
 //   spread, collect    a row into scratch as floats, and back
 // On the host bf16 values are taken two at a time, as the halves of a 32-bit word: a shift or a
 // mask makes a float of one, and a whole vector of words goes back, which widening and narrowing
@@ -39,6 +39,21 @@ AB_FN void store_pair(BFloat16* to, float low, float high) {
 // On the host the last elements of a row are a vector like the others, which begins among those
 // that have been: rows of a hundred elements would else spend half of their time on the odd ones.
 constexpr int64_t kStrip = 32;
+
+// f(i) for i in [0, n), in that way: where it comes twice for an i, it must write the same again.
+template <class F>
+AB_FN void in_vectors(const Block& block, int64_t n, F f) {
+#if !defined(__CUDA_ARCH__)
+  constexpr int64_t kVector = 16;
+  const int64_t whole = n / kVector * kVector;
+  if (n >= kVector) {
+    block.each(whole, f);
+    if (whole < n) block.each(kVector, [=](int64_t i) { f(n - kVector + i); });
+    return;
+  }
+#endif
+  block.each(n, f);
+}
 
 template <class T, class F, class... In>
 AB_FN void map_strip(const Block& block, int64_t n, T* y, F f, const In*... in) {
@@ -97,6 +112,23 @@ AB_FN float row_sum(const Block& block, int64_t n, const T* x, F f) {
   return block.sum(n, [=](int64_t i) { return f(load(x[i])); });
 }
 
+// The sums of both halves of f(x[i]), in one pass.
+template <class T, class F>
+AB_FN Pair row_sums(const Block& block, int64_t n, const T* x, F f) {
+#if !defined(__CUDA_ARCH__)
+  if constexpr (sizeof(T) == 2) {
+    const Pair odd = n % 2 ? f(load(x[n - 1])) : Pair{0.0f, 0.0f};
+    const Pair even = block.sums(n / 2, [=](int64_t i) {
+      const HalfPair p = load_pair(x + 2 * i);
+      const Pair low = f(p.low), high = f(p.high);
+      return Pair{low.first + high.first, low.second + high.second};
+    });
+    return {odd.first + even.first, odd.second + even.second};
+  }
+#endif
+  return block.sums(n, [=](int64_t i) { return f(load(x[i])); });
+}
+
 // A row of values in scratch, as floats, filled up to whole strips. On the host a strip of bf16
 // values lies as its even ones and its odd ones, in two halves of the scratch, and the last strip
 // of a row begins among those that have been, whose second copies are filling.
@@ -127,8 +159,8 @@ AB_FN void spread(const Block& block, int64_t n, float* to, F f, const T* x, flo
       return;
     }
 #endif
-  block.each(size - n, [=](int64_t i) { to[n + i] = filling; });
-  block.each(n, [=](int64_t i) { to[i] = f(load(x[i])); });
+  block.each(kStrip, [=](int64_t i) { to[size - kStrip + i] = filling; });
+  in_vectors(block, n, [=](int64_t i) { to[i] = f(load(x[i])); });
 }
 // y[i] = f(value i of a spread row).
 template <class T, class F>
@@ -147,7 +179,7 @@ AB_FN void collect(const Block& block, int64_t n, T* y, F f, const float* from) 
       return;
     }
 #endif
-  block.each(n, [=](int64_t i) { store(y + i, f(from[i])); });
+  in_vectors(block, n, [=](int64_t i) { store(y + i, f(from[i])); });
 }
 
 // For r in [first, last) and c in [0, columns), columns <= kColumns, element i = r * stride + c:

@@ -14,11 +14,10 @@ int row_threads(int64_t cols) {
   return cols >= 256 ? 256 : static_cast<int>(ceil_div(cols, 32) * 32);
 }
 
-// Rows of one block, pass by pass: no row waits for the sum of the one before it.
-constexpr int kGroup = 4;
-
 template <class T>
 struct Forward {
+  // Rows of one block, pass by pass: no row waits for the sum of the one before it.
+  static constexpr int kGroup = 8 / sizeof(T);
   const T* x;
   T* y;
   int64_t rows, cols;
@@ -81,10 +80,11 @@ struct Backward {
 }  // namespace
 
 void softmax_forward(Stream stream, DType dtype, const Softmax& a) {
-  const int64_t floats = kGroup * spread_size(a.cols);
-  const int scratch = floats <= kScratchFloats ? static_cast<int>(floats * sizeof(float)) : 0;
   dispatch(dtype, [&](auto type) {
     using T = decltype(type);
+    constexpr int kGroup = Forward<T>::kGroup;
+    const int64_t floats = kGroup * spread_size(a.cols);
+    const int scratch = floats <= kScratchFloats ? static_cast<int>(floats * sizeof(float)) : 0;
     launch(stream, Grid{ceil_div(a.rows, kGroup), row_threads(a.cols), scratch},
            Forward<T>{a.x.as<T>(), a.y.as<T>(), a.rows, a.cols, a.scale});
   });
