@@ -35,20 +35,23 @@ TEST_CASE("host and cuda train alike for 50 steps, and book the same bytes") {
   if (!gpu_is_there()) return;
   const std::string model = GENERATE("vit", "resnet");
   CAPTURE(model);
-  // Warm-up 10, then AB 12 and rebound 3 in turns.
+  // Warm-up 10, then AB 12 and rebound 3 in turns. Where a ReLU's argument is zero to rounding, one
+  // device may pass its gradient on and the other not, and AdamW's first steps after a border make
+  // steps of lr of that: of 12 seeds of the ResNet two part by 1e-4 to 6e-3 with an lr of 0.003,
+  // none by more than 6e-6 with a tenth of it.
   const Config config = tiny_config(
       model, {"method=ab", "train.steps=50", "train.eval_every=10", "ab.warmup_steps=10",
-              "ab.ab_steps=12", "ab.rebound_steps=3", "ab.lr_rebound_steps=4"});
+              "ab.ab_steps=12", "ab.rebound_steps=3", "ab.lr_rebound_steps=4",
+              model == "resnet" ? "adamw.lr=0.0003" : "adamw.lr=0.003"});
   const FinishedRun host = run_on(DeviceKind::kHost, config);
   const FinishedRun cuda = run_on(DeviceKind::kCuda, config);
   REQUIRE(host.losses.size() == 50);
   REQUIRE(cuda.losses.size() == 50);
-  // As training_test allows for sums in another order.
   double worst = 0.0;
   for (size_t i = 0; i < 50; ++i) {
     const double error = std::abs(cuda.losses[i] - host.losses[i]) / host.losses[i];
     INFO("step " << i + 1 << ": host " << host.losses[i] << ", cuda " << cuda.losses[i]);
-    CHECK(error < 1e-4);
+    CHECK(error < 2e-5);
     worst = std::max(worst, error);
   }
   INFO("largest relative difference of a loss " << worst);
