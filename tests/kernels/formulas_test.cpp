@@ -29,11 +29,16 @@ double exact_density(double x) {
 }  // namespace
 
 TEST_CASE("exp_of<float> keeps its relative error down to -87, and is nearly nothing below") {
+#if defined(__FMA__) && defined(NDEBUG)
+  constexpr double kOfArgument = 2e-8;
+#else
+  constexpr double kOfArgument = 8e-8;  // rounded: products are fused into sums from -O2 on
+#endif
   double worst = 0.0;
   for (int i = 0; i <= 870000; ++i) {
     const float x = -1e-4f * static_cast<float>(i);
     const double exact = std::exp(static_cast<double>(x));
-    worst = std::max(worst, std::fabs(exp_of<float>(x) - exact) / exact / (2e-7 - 8e-8 * x));
+    worst = std::max(worst, std::fabs(exp_of<float>(x) - exact) / exact / (2e-7 - kOfArgument * x));
   }
   CHECK(worst < 1.0);
   CHECK(exp_of<float>(0.0f) == 1.0f);
