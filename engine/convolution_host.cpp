@@ -148,7 +148,7 @@ HostConvolution::Plan& HostConvolution::plan(const Request& request) {
                                  host::threads()};
   if (const auto found = plans_.find(key); found != plans_.end()) return found->second;
   check_shape(s);
-  return plans_.emplace(key, host::guarded(text_of(request), [&] { return make_plan(request); }))
+  return plans_.emplace(key, host::planned(text_of(request), [&] { return make_plan(request); }))
       .first->second;
 }
 

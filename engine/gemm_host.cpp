@@ -147,7 +147,7 @@ HostGemm::Plan& HostGemm::plan(const GemmArguments& g) {
                                  static_cast<bool>(g.bias),
                                  host::threads()};
   if (const auto found = plans_.find(key); found != plans_.end()) return found->second;
-  return plans_.emplace(key, host::guarded(text_of(g), [&] { return make_plan(g); })).first->second;
+  return plans_.emplace(key, host::planned(text_of(g), [&] { return make_plan(g); })).first->second;
 }
 
 HostGemm::Plan HostGemm::make_plan(const GemmArguments& g) const {

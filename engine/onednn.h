@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <dnnl.hpp>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -84,6 +85,17 @@ auto guarded(const std::string& what, F f) {
   } catch (const dnnl::error& error) {
     throw DeviceError("oneDNN " + what + ": " + error.what());
   }
+}
+
+// As guarded, one thread of the process at a time: oneDNN 2 looks its reorders up in a map that a
+// lookup may insert into, without a lock (operator[]), and ranks that are threads make plans at
+// once.
+inline std::mutex planning;
+
+template <class F>
+auto planned(const std::string& what, F f) {
+  const std::scoped_lock lock(planning);
+  return guarded(what, f);
 }
 
 inline void append_linear(dnnl::post_ops& ops, float alpha) {

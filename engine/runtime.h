@@ -6,6 +6,7 @@
 // one waits for work on another only where wait_for() says so.
 #pragma once
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -66,6 +67,15 @@ class Runtime {
 
   // Returns when `from` may be changed again.
   virtual void copy_to_device(Stream stream, DevicePtr to, const void* from, size_t bytes) = 0;
+  // Calls `fill` with host memory for `bytes` bytes, whose contents then stand at `to`: the memory
+  // itself where the host reaches it, else a copy on its way there. Returns when they do.
+  virtual void write(Stream stream, DevicePtr to, size_t bytes,
+                     const std::function<void(void*)>& fill) {
+    const auto copy = std::make_unique_for_overwrite<std::byte[]>(bytes);
+    fill(copy.get());
+    copy_to_device(stream, to, copy.get(), bytes);
+    synchronize(stream);
+  }
   // Returns when `to` holds the bytes.
   virtual void copy_to_host(Stream stream, void* to, DevicePtr from, size_t bytes) = 0;
   virtual void copy(Stream stream, DevicePtr to, DevicePtr from, size_t bytes) = 0;

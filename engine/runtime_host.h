@@ -11,6 +11,9 @@ class HostRuntime : public Runtime {
   DevicePtr allocate(size_t bytes) override;
   void release(DevicePtr address, size_t bytes) override;
   void copy_to_device(Stream, DevicePtr to, const void* from, size_t bytes) override;
+  void write(Stream, DevicePtr to, size_t, const std::function<void(void*)>& fill) override {
+    fill(to.as<void>());
+  }
   void copy_to_host(Stream, void* to, DevicePtr from, size_t bytes) override;
   void copy(Stream, DevicePtr to, DevicePtr from, size_t bytes) override;
   void zero(Stream, DevicePtr to, size_t bytes) override;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numbers>
+#include <span>
 
 #include "engine/random_orthogonal.h"
 #include "kernels/philox.h"
@@ -12,7 +14,7 @@ namespace {
 
 // Two standard normals per Philox call (Box and Muller, 1958); element i of parameter number p is a
 // pure function of (seed, p, i).
-void fill_normal(std::vector<float>& values, uint64_t seed, uint64_t parameter) {
+void fill_normal(std::span<float> values, uint64_t seed, uint64_t parameter) {
   const size_t count = values.size();
 #pragma omp parallel for schedule(static)
   for (size_t i = 0; i < count; i += 2) {
@@ -24,7 +26,7 @@ void fill_normal(std::vector<float>& values, uint64_t seed, uint64_t parameter) 
   }
 }
 
-void make_default(std::vector<float>& values, const Shape& shape) {
+void make_default(std::span<float> values, const Shape& shape) {
   if (shape.rank() == 4) {
     const double fan_out = static_cast<double>(shape[0]) * shape[1] * shape[2];
     const float deviation = static_cast<float>(std::sqrt(2.0 / fan_out));
@@ -40,7 +42,7 @@ int64_t rows_of(const Parameter& p) {
 }
 
 void fill_parameter(const Parameter& p, Initialisation kind, uint64_t seed, uint64_t number,
-                    std::vector<float>& values) {
+                    std::span<float> values) {
   if (p.shape.rank() < 2) {
     const bool scale = p.role == Role::kNorm && p.name.ends_with(".weight");
     std::fill(values.begin(), values.end(), scale ? 1.0f : 0.0f);
@@ -58,26 +60,26 @@ void fill_parameter(const Parameter& p, Initialisation kind, uint64_t seed, uint
 void initialise(Model& model, Initialisation kind, uint64_t seed) {
   ParameterStore& store = model.store();
   Device& device = store.device();
-  const auto upload = [&](const Parameter& p, const std::vector<float>& values) {
-    device.runtime().copy_to_device(device.stream(), p.value.data(), values.data(),
-                                    p.value.bytes());
-    device.runtime().synchronize(device.stream());
+  const auto write = [&](const Parameter& p, const std::function<void(std::span<float>)>& fill) {
+    device.runtime().write(device.stream(), p.value.data(), p.value.bytes(), [&](void* values) {
+      fill({static_cast<float*>(values), static_cast<size_t>(p.shape.elements())});
+    });
+  };
+  const auto constant = [&](const Parameter& p, float value) {
+    write(p, [=](std::span<float> values) { std::fill(values.begin(), values.end(), value); });
   };
   const auto& zeros = model.zero_scales();
   uint64_t number = 0;
   for (const Parameter& p : store.parameters()) {
     ++number;
     if (!p.present) continue;
-    std::vector<float> values(
-        static_cast<size_t>(p.shape.elements()));  // up to 400 MB: gone at once
-    if (std::find(zeros.begin(), zeros.end(), &p) == zeros.end())
-      fill_parameter(p, kind, seed, number, values);
-    upload(p, values);
+    if (std::find(zeros.begin(), zeros.end(), &p) != zeros.end())
+      constant(p, 0.0f);
+    else
+      write(p, [&](std::span<float> values) { fill_parameter(p, kind, seed, number, values); });
   }
-  for (const Parameter& buffer : store.buffers()) {
-    const float start = buffer.name.ends_with(".running_var") ? 1.0f : 0.0f;
-    upload(buffer, std::vector<float>(static_cast<size_t>(buffer.shape.elements()), start));
-  }
+  for (const Parameter& buffer : store.buffers())
+    constant(buffer, buffer.name.ends_with(".running_var") ? 1.0f : 0.0f);
   store.refresh_compute(device.stream());
 }
 
