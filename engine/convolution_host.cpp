@@ -13,16 +13,6 @@
 namespace ab {
 namespace {
 
-// Filter gradients that are products over gathered places where oneDNN 2.6 has no AVX-512: of a
-// 1 x 1 filter with a stride, as jit_1x1:avx2 now and then adds up a wrong one (two threads on a
-// busy machine), and on small maps. GF/s of 3 x 3 filters on two threads, oneDNN's convolution
-// against this: (128, 2, 2, 512) 32 : 150, (128, 4, 4, 512) 127 : 175, (16, 7, 7, 512) 120 : 168,
-// (128, 4, 4, 128) 134 : 115.
-bool filter_is_gathered(const ConvolutionShape& s) {
-  if (s.kernel_h * s.kernel_w == 1) return s.stride > 1 && s.padding == 0;
-  return s.height * s.width <= 4 || (s.out_height() * s.out_width() <= 64 && s.out_channels >= 512);
-}
-
 // What each place of y sees of x (batch, h, w, in), zeros outside of the map: to patches
 // (batch, out_h, out_w, kernel_h, kernel_w, in).
 void gather_patches(const ConvolutionShape& s, int64_t element, const void* x, void* patches) {
@@ -107,7 +97,7 @@ void HostConvolution::backward_filter(Stream stream, Arena& arena, const Convolu
   const int64_t inputs = shape.kernel_h * shape.kernel_w * shape.in_channels;
   const bool dense = covers_map(shape);
   const bool gathers =
-      !avx512_ && !dense && !is_winograd(shape, dtype, Pass::kFilter) && filter_is_gathered(shape);
+      !dense && !is_winograd(shape, dtype, Pass::kFilter) && filter_is_gathered(shape);
   Tensor patches;
   if (gathers) {
     patches = Tensor(arena, {places, inputs}, dtype);

@@ -47,6 +47,7 @@ class HostConvolution : public Convolution {
   static bool covers_map(const ConvolutionShape& shape);
   bool data_is_forward(const ConvolutionShape& shape) const;
   bool filter_is_product(const ConvolutionShape& shape, DType dtype) const;
+  bool filter_is_gathered(const ConvolutionShape& shape) const;
   bool is_winograd(const ConvolutionShape& shape, DType dtype, Pass pass) const;
   bool prefers_blocked(const Request& request) const;
   static std::string text_of(const Request& request);

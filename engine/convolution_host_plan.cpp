@@ -42,6 +42,26 @@ bool HostConvolution::filter_is_product(const ConvolutionShape& s, DType dtype) 
   return places >= 8192 && s.in_channels * s.out_channels >= 16384;
 }
 
+// Whether dw is a product over what each place of y sees of x, gathered first: on small maps, as
+// oneDNN's loops run along a row of y. oneDNN's convolution against this, 3 x 3 unless told:
+//   AVX-512, stride 2  bf16 (128, 8, 8, 64) -> 128 84 : 278, (128, 2, 2, 256) -> 512 49 : 273,
+//                      (16, 14, 14, 512) 172 : 347, (16, 28, 28, 128) 293 : 210
+//                      fp32 (128, 8, 8, 128) 96 : 192, (16, 14, 14, 512) 106 : 181
+//                      bf16, 1 x 1 (16, 8, 8, 256) -> 512 239 : 284, (16, 16, 16, 256) 320 : 284
+//            stride 1  bf16 (128, 2, 2, 512) 86 : 342, (16, 3, 3, 512) 181 : 229,
+//                      (16, 4, 4, 512) 283 : 259
+//   without            (128, 2, 2, 512) 32 : 150, (128, 4, 4, 512) 127 : 175, (16, 7, 7, 512)
+//                      120 : 168, (128, 4, 4, 128) 134 : 115; and every 1 x 1 filter with a stride,
+//                      as jit_1x1:avx2 now and then adds up a wrong one (two threads on a busy
+//                      machine)
+bool HostConvolution::filter_is_gathered(const ConvolutionShape& s) const {
+  const bool point = s.kernel_h * s.kernel_w == 1;
+  if (point && (s.stride == 1 || s.padding > 0)) return false;
+  const int64_t places = s.out_height() * s.out_width();
+  if (avx512_) return places <= (s.stride == 1 ? 9 : point ? 16 : 64);
+  return point || s.height * s.width <= 4 || (places <= 64 && s.out_channels >= 512);
+}
+
 // fp32: forward, data and filter, oneDNN's convolution against this. With AVX-512: (8, 56, 56, 64)
 // 220 : 308, 218 : 325, 177 : 285; (8, 7, 7, 512) 212 : 227, 198 : 290, 150 : 284; (128, 8, 8, 256)
 // 252 : 326, 259 : 427, 232 : 434. Without: (16, 56, 56, 64) 185 : 315, 180 : 319, 111 : 314; (16,
@@ -75,14 +95,6 @@ bool HostConvolution::prefers_blocked(const Request& request) const {
   return s.stride > 1 && !bf16;
 }
 
-// A padded map that the kernel fills has one output place, and any stride means the same. Not to
-// oneDNN 2.6, whose bf16 filter gradient leaves taps unwritten at stride 2 on a 1 x 1 map.
-static int64_t stride_of(const ConvolutionShape& s) {
-  const bool filled =
-      s.height + 2 * s.padding == s.kernel_h && s.width + 2 * s.padding == s.kernel_w;
-  return filled ? 1 : s.stride;
-}
-
 HostConvolution::Plan HostConvolution::make_plan(const Request& request) const {
   if (covers_map(request.shape)) return make_dense_plan(request);
   if (request.pass == Pass::kData && data_is_forward(request.shape))
@@ -101,8 +113,8 @@ HostConvolution::Plan HostConvolution::make_direct_plan(const Request& request) 
   const Descriptor x(x_dims, type, Tag::nhwc), w(w_dims, filter_type, Tag::ohwi),
       y(y_dims, type, Tag::nhwc);
   host::ConvolutionOperands wanted{
-      {x_dims, type, layout}, {w_dims, type, Tag::any},     {},
-      {y_dims, type, layout}, {stride_of(s), stride_of(s)}, {s.padding, s.padding}};
+      {x_dims, type, layout}, {w_dims, type, Tag::any}, {},
+      {y_dims, type, layout}, {s.stride, s.stride},     {s.padding, s.padding}};
   if (request.bias)
     wanted.bias = Descriptor({s.out_channels}, dnnl::memory::data_type::f32, Tag::x);
   dnnl::post_ops ops;
