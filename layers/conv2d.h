@@ -22,8 +22,14 @@ class Conv2d {
 
   // relu: max(0, .) in the same pass.
   Tensor forward(Context& context, const Tensor& x, bool relu = false);
+  // forward() of adaptive_average_pool(x, kernel, kernel), for a layer without padding. A map of
+  // fewer places than the kernel has is not enlarged: the filter is folded to the map's size.
+  Tensor forward_pooled(Context& context, const Tensor& x, bool relu = false);
 
  private:
+  // window: the layer's, or that of an unpadded map to whose size the filter is folded first.
+  Tensor run(Context& context, const Tensor& x, const ConvolutionWindow& window, bool relu);
+
   std::string name_;
   ConvolutionWindow window_;
   FactoredWeight weight_;

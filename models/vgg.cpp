@@ -47,8 +47,7 @@ Tensor Vgg16::forward(Context& context, const Tensor& images) {
   auto layer = features_.begin();
   for (const int column : kColumnD)
     x = column == kPool ? max_pool(context, x, 2, 2, 0) : (layer++)->forward(context, x, true);
-  x = adaptive_average_pool(context, x, kHeadSide, kHeadSide);
-  x = head_[0].forward(context, x, true);
+  x = head_[0].forward_pooled(context, x, true);
   x = dropout(context, x, dropout_);
   x = head_[1].forward(context, x, true);
   x = global_average_pool(context, x);

@@ -1,6 +1,8 @@
 // VGG16 without batch norm (Simonyan and Zisserman, 2015, table 1 column D), with timm's
 // convolutional head: the feature map is pooled to 7x7, 7x7 convolution -> 4096, 1x1 -> 4096,
-// average, linear.
+// average, linear. Images of 32 px leave a map of 1x1, whose pooling would hold 49 copies of it:
+// the 7x7 filters are folded instead (fold_adaptive_pool), 1/49 of the products for the same
+// function.
 #pragma once
 #include <deque>
 

@@ -1,4 +1,6 @@
 // Max pooling keeps one byte per output for backward, averages keep nothing: neither holds x or y.
+// Averaging over windows is linear, and average_pool_backward its transpose: folded into a filter,
+// the two change places.
 #include "engine/ops/pooling.h"
 
 #include <stdexcept>
@@ -78,6 +80,27 @@ Tensor adaptive_average_pool(Context& context, const Tensor& x, int64_t out_heig
                              int64_t out_width) {
   const PoolShape shape = bins_of(x, out_height, out_width);
   return average(context, x, shape, out_shape(shape));
+}
+
+Tensor fold_adaptive_pool(Context& context, const Operand& w, int64_t kernel_h, int64_t kernel_w,
+                          int64_t height, int64_t width) {
+  const int64_t outs = w.value.shape()[0], ins = w.value.elements() / (outs * kernel_h * kernel_w);
+  const PoolShape shape = adaptive_pool(outs, height, width, ins, kernel_h, kernel_w);
+  Tensor folded = context.make({outs, height, width, ins}, w.value.dtype());
+  average_pool_backward(context.stream, folded.dtype(), shape, w.value.data(), folded.data());
+  if (!context.tape || !w.wants_gradient()) return folded;
+  context.tape->track(folded);
+  w.use(*context.tape);
+  context.tape->record([tape = context.tape, arena = &context.arena, stream = context.stream, shape,
+                        w, slot = folded.slot] {
+    const Tensor gradient = tape->take_gradient(slot);  // fp32, as of every weight
+    if (!gradient) return w.skip(*tape);
+    w.give_gradient(*tape, *arena, stream, [&](const Tensor& dw, float beta) {
+      if (beta != 0.0f) throw std::logic_error("a filter is used once a step");
+      average_pool_forward(stream, DType::kFloat32, shape, gradient.data(), dw.data());
+    });
+  });
+  return folded;
 }
 
 Tensor global_average_pool(Context& context, const Tensor& x) {

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine/gemm.h"
+#include "engine/ops/pooling.h"
 #include "layers/conv2d.h"
 #include "layers/linear.h"
 #include "tests/catch.h"
@@ -90,8 +91,8 @@ struct Bench {
   }
 };
 
-template <class Layer>
-void check_three_ways(Bench& b, Layer& factored, Layer& dense, const Shape& x) {
+template <class Factored, class Dense>
+void check_three_ways(Bench& b, Factored& factored, Dense& dense, const Shape& x) {
   FactoredWeight &fw = *b.network.weights[0], &dw = *b.network.weights[1];
   fw.become_factored(3);
   b.store.layout();
@@ -121,6 +122,19 @@ void check_three_ways(Bench& b, Layer& factored, Layer& dense, const Shape& x) {
   }
 }
 
+// A convolution over a map that is pooled to the kernel's size: by folding the filters, and as
+// said.
+struct Folded : Conv2d {
+  using Conv2d::Conv2d;
+  Tensor forward(Context& context, const Tensor& x) { return forward_pooled(context, x); }
+};
+struct Enlarged : Conv2d {
+  using Conv2d::Conv2d;
+  Tensor forward(Context& context, const Tensor& x) {
+    return Conv2d::forward(context, adaptive_average_pool(context, x, 3, 3));
+  }
+};
+
 }  // namespace
 
 TEST_CASE("linear: dense weight, built product and thin products agree") {
@@ -135,6 +149,39 @@ TEST_CASE("convolution: dense filters, built product and thin convolutions agree
   Bench b;
   Conv2d factored(b.network, "f", {8, 6, 3, 2, 1}), dense(b.network, "d", {8, 6, 3, 2, 1});
   check_three_ways(b, factored, dense, {2, 7, 5, 8});
+}
+
+TEST_CASE("convolution of a pooled map: filters folded to the map's size agree with the pooling") {
+  Bench b;
+  const auto [height, width] =
+      GENERATE(std::pair{1, 1}, std::pair{2, 2}, std::pair{1, 5}, std::pair{4, 2}, std::pair{5, 4});
+  Folded factored(b.network, "f", {8, 6, 3});
+  Enlarged dense(b.network, "d", {8, 6, 3});
+  const Shape x{2, height, width, 8};
+  check_three_ways(b, factored, dense, x);
+  FactoredWeight &fw = *b.network.weights[0], &dw = *b.network.weights[1];
+  const auto reference = b.run(dense, dw, x);
+  const auto d_reference = b.read(dw.dense().gradient);
+  b.make_dense_from(fw, dw);
+  const std::vector<float> weight = b.read(dw.dense().value);
+  fw.become_dense();
+  b.store.layout();
+  for (FactoredWeight* w : {&fw, &dw})
+    b.device->runtime().copy_to_device(b.device->stream(), w->dense().value.data(), weight.data(),
+                                       w->dense().value.bytes());
+  const auto result = b.run(factored, fw, x);
+  CHECK(distance(result.y, reference.y) < kRounding);
+  CHECK(distance(result.dx, reference.dx) < kRounding);
+  CHECK(distance(b.read(fw.dense().gradient), d_reference) < kRounding);
+}
+
+TEST_CASE("a folded filter multiplies once for each place of the map") {
+  Bench b;
+  Folded layer(b.network, "l", {8, 6, 3});
+  b.store.layout();
+  b.device->flops = 0.0;
+  b.run(layer, *b.network.weights[0], {2, 2, 2, 8});
+  REQUIRE(b.device->flops == 3 * 2.0 * 2 * 6 * (2 * 2 * 8));  // forward, dx, dw
 }
 
 TEST_CASE("the paper's orientation: A is the larger factor") {
