@@ -97,19 +97,39 @@ Factors HostDecomposition::decompose(Stream stream, Arena& arena, const Tensor& 
   return factors;
 }
 
+// The lower half of G = W^T W as LAPACK sees it, columns before rows: our rows from the diagonal
+// on, a block of them at a time, for little more than half of the products. The rest is not
+// written.
+void HostDecomposition::multiply_gram(Stream stream, Arena& arena, const Tensor& w,
+                                      const Tensor& g) {
+  constexpr int64_t kBlock = 512;
+  const int64_t m = w.shape()[0], n = w.shape()[1];
+  for (int64_t first = 0; first < n; first += kBlock) {
+    const DevicePtr columns = w.data().plus_bytes(static_cast<size_t>(first) * sizeof(float));
+    GemmArguments product;
+    product.m = std::min(kBlock, n - first), product.n = n - first, product.k = m;
+    product.a = {columns, n, true};
+    product.b = {columns, n, false};
+    product.c = {g.data().plus_bytes(static_cast<size_t>(first * (n + 1)) * sizeof(float)), n,
+                 false};
+    device_.gemm().multiply(stream, arena, product);
+  }
+}
+
 bool HostDecomposition::gram(Stream stream, Arena& arena, const Tensor& w, float cutoff,
                              Spectrum& spectrum) {
   const int64_t m = w.shape()[0], n = w.shape()[1];
   const lapack_int order = static_cast<lapack_int>(n);
   Tensor vectors = float_matrix(arena, n, n);
-  multiply(arena, stream, w, true, w, false, vectors);
+  multiply_gram(stream, arena, w, vectors);
   // Sizes from LAPACK's documentation of ssyevd with eigenvectors.
   const lapack_int work_size = 1 + 6 * order + 2 * order * order, integers = 3 + 5 * order;
   Tensor lambda = float_matrix(arena, 1, n), work = float_matrix(arena, 1, work_size);
   Tensor integer_work(arena, {integers}, DType::kInt32);
   int64_t terms = n;
   if (!dry_) {
-    if (!std::isfinite(sum_of_squares(values(vectors), n * n))) return false;  // overflow
+    for (int64_t j = 0; j < n; ++j)  // overflow: |g_ij|^2 <= g_ii g_jj
+      if (!std::isfinite(values(vectors)[j * (n + 1)])) return false;
     const lapack_int info = LAPACKE_ssyevd_work(LAPACK_COL_MAJOR, 'V', 'L', order, values(vectors),
                                                 order, values(lambda), values(work), work_size,
                                                 integer_work.data().as<lapack_int>(), integers);

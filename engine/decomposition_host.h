@@ -26,6 +26,7 @@ class HostDecomposition : public Decomposition {
 
   // Each returns false when LAPACK did not converge.
   bool gram(Stream stream, Arena& arena, const Tensor& w, float cutoff, Spectrum& spectrum);
+  void multiply_gram(Stream stream, Arena& arena, const Tensor& w, const Tensor& g);
   bool full(Arena& arena, const Tensor& w, bool divide_and_conquer, Spectrum& spectrum);
   Factors cut(Stream stream, Arena& arena, const Tensor& w, double energy, float cutoff,
               const Spectrum& spectrum);

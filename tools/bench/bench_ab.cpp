@@ -1,9 +1,11 @@
 // bench_ab: what AB-training itself costs on one rank, beside the full-rank step it replaces.
 //   a step that trains A, one that trains B     each with the kept rank --keep x full rank
 //   the border: decomposing all layers, multiplying A B back
-// and the border's share of a run under the paper's guideline schedule (method.md section 1): a
-// cycle is S = 3.33 % of the steps in groups, then S / 4 at full rank.
-//   share = border / (border + S t_group + S/4 t_full)
+// and the borders' share of a run under the paper's guideline schedule (method.md section 1): a
+// warm-up of 20 % of the steps at full rank, then cycles of S = 3.33 % in groups and S / 4 at full
+// rank, with one border each.
+//   share = c border / (20 % steps t_full + c (border + S t_group + S/4 t_full)),  c cycles
+// The border timed is the first one's, which keeps every rank; later ones multiply less.
 // Layers are dealt out over the ranks of a group; --group-size says over how many.
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -94,8 +96,10 @@ Measured measure(const AbOptions& options) {
 
 double border_share(const AbOptions& options, const Measured& m) {
   const double border = m.busiest_rank_s + m.merge_s;
-  const double s = static_cast<double>(options.steps) * 0.0333;
-  return border / (border + s * 0.5 * (m.a_s + m.b_s) + 0.25 * s * m.full_s);
+  const double steps = static_cast<double>(options.steps), s = 0.0333 * steps;
+  const double cycles = 0.8 * steps / (1.25 * s);
+  const double cycle = border + s * 0.5 * (m.a_s + m.b_s) + 0.25 * s * m.full_s;
+  return cycles * border / (0.2 * steps * m.full_s + cycles * cycle);
 }
 
 void print(const AbOptions& options, const Measured& m) {
