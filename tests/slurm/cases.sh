@@ -11,7 +11,7 @@ check() {  # what command...
     passed=$((passed + 1))
   else
     echo "FAILED: $what"
-    tail -n 20 "$folder/log" "$folder/job.log" 2>/dev/null
+    tail -n 90 "$folder/log" "$folder/job.log" 2>/dev/null
     squeue
     exit 1
   fi
