@@ -36,9 +36,9 @@ TEST_CASE("host and cuda train alike for 50 steps, and book the same bytes") {
   const std::string model = GENERATE("vit", "resnet");
   CAPTURE(model);
   // Warm-up 10, then AB 12 and rebound 3 in turns. With an lr of 0.003 two of 12 seeds of the
-  // ResNet part by 1e-4 to 6e-3, with a tenth of it none by more than 6e-6, and the
-  // ViT never: probably a ReLU whose argument is zero to rounding, which passes its gradient on one
-  // device only.
+  // ResNet part by 1e-4 to 6e-3, with a tenth of it none by more than 6e-6, and the ViT never:
+  // probably a ReLU whose argument is zero to rounding, which passes its gradient on one device
+  // only.
   const Config config = tiny_config(
       model, {"method=ab", "train.steps=50", "train.eval_every=10", "ab.warmup_steps=10",
               "ab.ab_steps=12", "ab.rebound_steps=3", "ab.lr_rebound_steps=4",
