@@ -1,5 +1,6 @@
 // A run that is asked to stop checkpoints on all ranks, ends with 75, and ends as the undisturbed
 // run when it is started again: by a signal, and by the end of a Slurm job.
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -18,6 +19,39 @@ std::vector<std::string> run_words(const TempDir& folder, int mpi, const std::st
   if (mpi == 0) words.insert(words.end(), {"--local-ranks", "4"});
   for (const std::string& setting : settings) words.insert(words.end(), {"--set", setting});
   return words;
+}
+
+// Threads of the abtrain processes whose command line holds `text`.
+struct Thread {
+  bool main = false;
+  std::string name;
+  uint64_t blocked = 0;  // signal s: bit s - 1
+};
+
+std::string field(const std::string& status, const std::string& name) {
+  const size_t from = status.find(name + ":\t") + name.size() + 2;
+  return status.substr(from, status.find('\n', from) - from);
+}
+
+std::vector<Thread> threads_naming(const std::string& text) {
+  std::vector<Thread> threads;
+  for (const auto& process : fs::directory_iterator("/proc")) {
+    const std::string command = text_of(process.path() / "cmdline");
+    if (command.find(text) == std::string::npos) continue;
+    if (text_of(process.path() / "comm") != "abtrain\n") continue;  // mpirun
+    for (const auto& task : fs::directory_iterator(process.path() / "task")) {
+      const std::string status = text_of(task.path() / "status");
+      if (status.empty()) continue;  // it has just ended
+      threads.push_back({task.path().filename() == process.path().filename(), field(status, "Name"),
+                         std::stoull(field(status, "SigBlk"), nullptr, 16)});
+    }
+  }
+  return threads;
+}
+
+bool blocks_all(const Thread& thread) {
+  constexpr uint64_t kAll = 1ull << (SIGTERM - 1) | 1ull << (SIGINT - 1) | 1ull << (SIGUSR1 - 1);
+  return (thread.blocked & kAll) == kAll;
 }
 
 }  // namespace
@@ -48,6 +82,29 @@ TEST_CASE("a signal ends the run with a checkpoint and 75, a second one at once"
   CHECK(resumed.exit == 0);
   CHECK(holds(resumed.out, {"goes on from"}));
   CHECK(losses_of(folder / "again") == losses_of(folder / "whole"));
+}
+
+// A handler's frame on the stack of a thread inside oneDNN's sgemm would land in the heap.
+TEST_CASE("threads that compute take no signal", "[stop]") {
+  const int mpi = GENERATE(0, 4);
+  CAPTURE(mpi);
+  const TempDir folder;
+  std::vector<Thread> threads;
+  Start start{.mpi_ranks = mpi};
+  start.meanwhile = [&](pid_t process) {
+    if (!wait_for_step(folder / "run", 1)) return;
+    threads = threads_naming(folder.path().string());
+    kill(process, SIGUSR1);
+  };
+  CHECK(abtrain(run_words(folder, mpi, "run", {"train.steps=100000000"}), start).exit == 75);
+  const auto count = [&](auto&& wanted) {
+    return std::count_if(threads.begin(), threads.end(), wanted);
+  };
+  const int processes = mpi > 0 ? mpi : 1;
+  CHECK(count([](const Thread& t) { return t.main; }) == processes);
+  CHECK(count([](const Thread& t) { return t.name == "signals" && !blocks_all(t); }) == processes);
+  // Ranks are the main threads of processes, or four beside the main thread, which waits for them.
+  CHECK(count([&](const Thread& t) { return blocks_all(t) && t.main == (mpi > 0); }) >= 4);
 }
 
 TEST_CASE("a second signal of any kind ends a run at once", "[stop]") {

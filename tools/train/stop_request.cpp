@@ -1,13 +1,19 @@
 #include "tools/train/stop_request.h"
 
+#include <pthread.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <mutex>
+#include <thread>
 
 namespace ab {
 namespace {
 
+constexpr int kSignals[] = {SIGTERM, SIGINT, SIGUSR1};
 std::atomic<int> caught{0};
 static_assert(std::atomic<int>::is_always_lock_free);  // a handler may touch nothing else
 
@@ -15,6 +21,22 @@ void mark(int signal) {
   if (caught.exchange(1) == 0) return;
   std::signal(signal, SIG_DFL);
   std::raise(signal);  // delivered when this handler returns
+}
+
+void set_mask(int how) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : kSignals) sigaddset(&set, signal);
+  pthread_sigmask(how, &set, nullptr);
+}
+
+// A thread that only waits, so that there is always one to take the signals.
+void start_listening() {
+  std::thread([] {
+    pthread_setname_np(pthread_self(), "signals");
+    set_mask(SIG_UNBLOCK);
+    for (;;) pause();
+  }).detach();
 }
 
 // Three counts in one word: ranks whose process was signalled, ranks that see the end of the job,
@@ -39,14 +61,19 @@ std::optional<double> job_end_time() {
 }  // namespace
 
 void catch_stop_signals() {
-  struct sigaction action {};
-  action.sa_handler = mark;
-  action.sa_flags = SA_RESTART;
-  for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) sigaction(signal, &action, nullptr);
+  static std::once_flag listening;
+  std::call_once(listening, [] {
+    struct sigaction action {};
+    action.sa_handler = mark;
+    action.sa_flags = SA_RESTART;
+    for (const int signal : kSignals) sigaction(signal, &action, nullptr);
+    start_listening();
+  });
+  set_mask(SIG_BLOCK);
 }
 
 void leave_stop_signals() {
-  for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) std::signal(signal, SIG_DFL);
+  for (const int signal : kSignals) std::signal(signal, SIG_DFL);
 }
 
 StopRequest::StopRequest(const Config& config, Communicator& world, int64_t total_steps,

@@ -15,6 +15,10 @@ namespace ab {
 
 // From here on the first of the three signals only leaves a mark; a second one, whichever of the
 // three, ends the process at once, as it would have by default.
+// Every rank calls it, before it computes: the calling thread, and those that it starts, no longer
+// take the three themselves, a thread of their own does. While oneDNN multiplies (dnnl_sgemm), the
+// stack pointer of the thread points into a buffer on the heap, and the frame that the system lays
+// down for a handler (some 3 KB with AVX-512) would overwrite what lies before that buffer.
 void catch_stop_signals();
 // The three signals end the process again: a rank that has failed stops at once when the launcher
 // asks it to.

@@ -200,19 +200,20 @@ int train_command(const Options& options) {
     timeout_s = load_config(options.config, options.settings).comm.timeout_s;
   } catch (const std::exception&) {
   }
-  std::once_flag opened;
+  std::once_flag configured, opened;
   Shared shared;
   return run_on_ranks(
       options.local_ranks, timeout_s,
       [&](Communicator& world, const RankPlace& place) {
-        std::call_once(opened, [&] {  // ranks of one process share the images
+        std::call_once(configured, [&] {
           shared.config = load_config(options.config, options.settings);
           shared.places = places_of(options, &shared.warnings);
           if (const std::string& from = shared.places.checkpoint; !from.empty())
             keep_global_batch(shared.config, load_state(from), from, world.size());
-          if (!shared.places.folder.empty()) catch_stop_signals();
-          shared.data = open_datasets(shared.config);
         });
+        if (!shared.places.folder.empty()) catch_stop_signals();
+        // Ranks of one process share the images.
+        std::call_once(opened, [&] { shared.data = open_datasets(shared.config); });
         return Run(options, shared, world, place).run();
       },
       [&](int exit_code) {
