@@ -1,6 +1,7 @@
 // What a kernel's source tells the host's compiler and caches; nothing on CUDA.
 #pragma once
 #include <atomic>
+#include <utility>
 
 #include "kernels/numbers.h"
 
@@ -25,6 +26,12 @@ AB_FN void one_by_one() {
 #if !defined(__CUDA_ARCH__)
   std::atomic_signal_fence(std::memory_order_seq_cst);
 #endif
+}
+
+// f(0), f(1), ... as constants: the compiler must not see a loop inside the vectorised one.
+template <class F, int... kIndex>
+AB_FN void unroll(F f, std::integer_sequence<int, kIndex...>) {
+  (f(std::integral_constant<int, kIndex>{}), ...);
 }
 
 }  // namespace ab

@@ -6,7 +6,6 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
-#include <utility>
 
 #include "kernels/launch.h"
 #include "kernels/pooling.h"
@@ -17,12 +16,6 @@ namespace {
 
 AB_FN int64_t clamped(int64_t i, int64_t extent) {
   return i < 0 ? 0 : (i < extent ? i : extent - 1);
-}
-
-// f(0), f(1), ... as constants: the compiler must not see a loop inside the vectorised one.
-template <class F, int... kIndex>
-AB_FN void unroll(F f, std::integer_sequence<int, kIndex...>) {
-  (f(std::integral_constant<int, kIndex>{}), ...);
 }
 
 // Where one candidate of a pixel lies, and which place of the window that is (-1: of none).

@@ -69,6 +69,15 @@ struct Term {
   float share;
 };
 
+// As many as are added to the totals at a time, where each fills pages of memory: (8, 7, 7, 2048)
+// to 1 x 1 in fp32, two threads: 26 GB/s, pixel by pixel 20. Shorter ones would be fetched more
+// slowly, as several streams of memory in one page.
+constexpr int kAtOnce = 7, kPageBytes = 4096;
+template <class T>
+struct Terms {
+  Term<T> at[kAtOnce];
+};
+
 // y[c] = sum over i in [0, count) of term(i).share * term(i).from[c], for channels <= kHostTile. On
 // the host a term is found once, not once a channel.
 template <class T, class Find>
@@ -88,7 +97,23 @@ AB_FN void weighted_sum(const Block& block, int count, int channels, Find term, 
     return;
   }
   float totals[kHostTile] = {};
-  for (int i = 0; i < count; ++i) {
+  const int together = channels * static_cast<int>(sizeof(T)) < kPageBytes ? 0 : count / kAtOnce;
+  for (int i = 0; i < together * kAtOnce; i += kAtOnce) {
+    Terms<T> next;
+    for (int k = 0; k < kAtOnce; ++k) next.at[k] = term(i + k);
+    block.each(channels, [=, total = totals](int64_t c) {
+      float sum = total[c];
+      unroll(
+          [&](auto k) {
+            const Term<T>& one = next.at[decltype(k)::value];
+            sum += one.share * load(one.from[c]);
+          },
+          std::make_integer_sequence<int, kAtOnce>{});
+      total[c] = sum;
+    });
+    one_by_one();
+  }
+  for (int i = together * kAtOnce; i < count; ++i) {
     const Term<T> next = term(i);
     block.each(channels,
                [=, total = totals](int64_t c) { total[c] += next.share * load(next.from[c]); });
