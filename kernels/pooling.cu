@@ -72,7 +72,7 @@ struct Term {
 // As many as are added to the totals at a time, where each fills pages of memory: (8, 7, 7, 2048)
 // to 1 x 1 in fp32, two threads: 26 GB/s, pixel by pixel 20. Shorter ones would be fetched more
 // slowly, as several streams of memory in one page.
-constexpr int kAtOnce = 7, kPageBytes = 4096;
+constexpr int kAtOnce = 7;
 template <class T>
 struct Terms {
   Term<T> at[kAtOnce];
@@ -97,7 +97,8 @@ AB_FN void weighted_sum(const Block& block, int count, int channels, Find term, 
     return;
   }
   float totals[kHostTile] = {};
-  const int together = channels * static_cast<int>(sizeof(T)) < kPageBytes ? 0 : count / kAtOnce;
+  constexpr int kPage = 4096 / static_cast<int>(sizeof(T));
+  const int together = channels < kPage ? 0 : count / kAtOnce;
   for (int i = 0; i < together * kAtOnce; i += kAtOnce) {
     Terms<T> next;
     for (int k = 0; k < kAtOnce; ++k) next.at[k] = term(i + k);
