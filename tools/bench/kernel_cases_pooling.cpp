@@ -151,7 +151,8 @@ void add_pooling_cases(CaseList& cases) {
       window_pool(1, 6, 6, 257, 3, 3, 0), window_pool(1, 13, 5, 2, 4, 3, 2)};
   const PoolShape bins[] = {adaptive_pool(1, 1, 1, 1, 1, 1),   adaptive_pool(2, 1, 1, 65, 7, 7),
                             adaptive_pool(2, 7, 7, 257, 1, 1), adaptive_pool(1, 5, 7, 3, 3, 4),
-                            adaptive_pool(1, 3, 2, 5, 7, 5),   adaptive_pool(2, 4, 6, 31, 2, 3)};
+                            adaptive_pool(1, 3, 2, 5, 7, 5),   adaptive_pool(2, 4, 6, 31, 2, 3),
+                            adaptive_pool(1, 3, 5, 2051, 1, 1)};  // pixels above a page, a tile
   const auto add = [&](Pool pool, const PoolShape& s, DType t, bool benchmark) {
     cases.push_back(forward_row(pool, s, t, benchmark));
     cases.push_back(backward_row(pool, s, t, benchmark));
