@@ -3,7 +3,6 @@
 // was, and no process stays. Only processes that this test started are stopped or killed.
 #include <sys/mount.h>
 
-#include <algorithm>
 #include <cctype>
 #include <chrono>
 #include <csignal>
@@ -22,14 +21,12 @@ constexpr int kRanks = 4;
 // The ranks of an mpirun are its children, started in the order of ranks.
 std::vector<pid_t> ranks_of(pid_t mpirun) {
   std::vector<pid_t> ranks;
-  for (const auto& entry : fs::directory_iterator("/proc")) {
-    const pid_t process = std::atoi(entry.path().filename().c_str());
-    const std::string stat = process > 0 ? text_of(entry.path() / "stat") : "";
+  for (const pid_t process : processes_with("")) {
+    const std::string stat = text_of("/proc/" + std::to_string(process) + "/stat");
     const size_t name_end = stat.rfind(')');  // "12 (name) S <parent> ..."
     if (name_end == std::string::npos) continue;
     if (std::atoi(stat.c_str() + name_end + 4) == mpirun) ranks.push_back(process);
   }
-  std::sort(ranks.begin(), ranks.end());
   return ranks;
 }
 

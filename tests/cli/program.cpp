@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -78,17 +79,6 @@ int wait_for(pid_t process, double timeout_s) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-int count_processes(const std::string& text) {
-  int count = 0;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator("/proc", error)) {
-    const int process = std::atoi(entry.path().filename().c_str());
-    if (process <= 0 || process == getpid()) continue;
-    if (text_of(entry.path() / "cmdline").find(text) != std::string::npos) ++count;
-  }
-  return count;
-}
-
 }  // namespace
 
 Outcome abtrain(const std::vector<std::string>& arguments, const Start& start) {
@@ -152,10 +142,23 @@ bool has_gpu() {
 #endif
 }
 
+std::vector<pid_t> processes_with(const std::string& text) {
+  std::vector<pid_t> processes;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator("/proc", error)) {
+    const pid_t process = std::atoi(entry.path().filename().c_str());
+    if (process <= 0 || process == getpid()) continue;
+    if (text_of(entry.path() / "cmdline").find(text) != std::string::npos)
+      processes.push_back(process);
+  }
+  std::sort(processes.begin(), processes.end());
+  return processes;
+}
+
 int processes_naming(const std::string& text) {
-  for (int i = 0; i < 20 && count_processes(text) > 0; ++i)
+  for (int i = 0; i < 20 && !processes_with(text).empty(); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  return count_processes(text);
+  return static_cast<int>(processes_with(text).size());
 }
 
 std::string tiny_config(const TempDir& folder) {

@@ -43,7 +43,9 @@ bool wait_for_step(const std::filesystem::path& run, int64_t step);
 // Whether the program finds a GPU, or the stand-ins of one.
 bool has_gpu();
 
-// Processes other than this one whose command line holds `text`, after a second of grace.
+// Processes other than this one whose command line holds `text`, by number; and how many there are
+// after a second of grace.
+std::vector<pid_t> processes_with(const std::string& text);
 int processes_naming(const std::string& text);
 
 // A configuration of a small ViT on the digits of the repository: 4,000 images of 28 x 28, twelve

@@ -35,14 +35,13 @@ std::string field(const std::string& status, const std::string& name) {
 
 std::vector<Thread> threads_naming(const std::string& text) {
   std::vector<Thread> threads;
-  for (const auto& process : fs::directory_iterator("/proc")) {
-    const std::string command = text_of(process.path() / "cmdline");
-    if (command.find(text) == std::string::npos) continue;
-    if (text_of(process.path() / "comm") != "abtrain\n") continue;  // mpirun
-    for (const auto& task : fs::directory_iterator(process.path() / "task")) {
+  for (const pid_t process : processes_with(text)) {
+    const fs::path files = "/proc/" + std::to_string(process);
+    if (text_of(files / "comm") != "abtrain\n") continue;  // mpirun
+    for (const auto& task : fs::directory_iterator(files / "task")) {
       const std::string status = text_of(task.path() / "status");
       if (status.empty()) continue;  // it has just ended
-      threads.push_back({task.path().filename() == process.path().filename(), field(status, "Name"),
+      threads.push_back({task.path().filename() == files.filename(), field(status, "Name"),
                          std::stoull(field(status, "SigBlk"), nullptr, 16)});
     }
   }
